@@ -1,0 +1,5 @@
+import type { Migration } from '../../src/database/migrate.js';
+import { foundation } from './0001-foundation.js';
+
+/** In the order in which they apply. A migration never changes once it has been released. */
+export const migrations: readonly Migration[] = [foundation];

@@ -1,0 +1,50 @@
+/** The closed catalogue: nothing is audited under a name that is not here. */
+export const AUDIT_EVENTS = [
+  'client.created',
+  'client.updated',
+  'client.disabled',
+  'client.enabled',
+  'client.deleted',
+  'client_secret.created',
+  'client_secret.expires_sooner',
+  'client_secret.revoked',
+  'resource_server.created',
+  'resource_server.updated',
+  'resource_server.deleted',
+  'signing_key.announced',
+  'signing_key.activated',
+  'signing_key.retained',
+  'signing_key.retired',
+  'signing_key.revoked',
+  'grant.revoked',
+  'token.issued',
+  'token.refused',
+  'token.introspected',
+  'token.introspection_refused',
+  'token.revoked',
+  'token.revocation_refused',
+  'database.adopted',
+] as const;
+export type AuditEventName = (typeof AUDIT_EVENTS)[number];
+
+/** Who did it: `client:cl_…`, `os:ada@host` (the CLI), `node:…` (a job), `anonymous` (nobody proved who they are). */
+export type Actor = `client:${string}` | `os:${string}` | `node:${string}` | 'anonymous';
+
+/** Values of facts that fit no column; never a secret, a token or a password. */
+export type AuditDetail = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
+
+export interface AuditEvent {
+  readonly event: AuditEventName;
+  readonly outcome: 'success' | 'refused';
+  readonly actor: Actor;
+  /** What was acted on: a kid, a token's jti, a secret's id. */
+  readonly subject?: string | undefined;
+  readonly clientId?: string | undefined;
+  /** The credential that opened the door: a client secret's id. */
+  readonly credentialId?: string | undefined;
+  readonly resource?: string | undefined;
+  readonly ip?: string | undefined;
+  readonly userAgent?: string | undefined;
+  readonly requestId?: string | undefined;
+  readonly detail?: AuditDetail;
+}

@@ -1,0 +1,233 @@
+import { appendAuditEvents } from '../audit/audit-log.js';
+import type { Actor, AuditDetail, AuditEventName } from '../audit/events.js';
+import { clientId as newClientId } from '../crypto/random-id.js';
+import type { SecretHasher } from '../crypto/secret-hash.js';
+import { lockChanges, recordChange } from '../database/changes.js';
+import type { Queryable, Transaction } from '../database/connect.js';
+import { AppError } from '../errors.js';
+import type { ChangeContext } from '../resources/change-context.js';
+import { LONGEST_ACCESS_TOKEN_FOR } from '../resources/resource-server.js';
+import { ResourceStore } from '../resources/resource-store.js';
+import { quoted } from '../resources/text-checks.js';
+import { type CheckedClient, type ClientInput, type ClientRecord, validateClient } from './client.js';
+import type { ClientSecretRecord } from './client-secret.js';
+import { ClientStore } from './client-store.js';
+import { checkSecret, makeSecret, type NewClientSecret, type SecretInput } from './make-secret.js';
+import { RevokedTokenStore } from './revoked-token-store.js';
+
+/** Changes that make a secret also need the pepper. */
+export interface SecretChangeContext extends ChangeContext {
+  readonly hasher: SecretHasher;
+}
+
+export interface NewClientInput extends ClientInput {
+  /** Of its first secret; default: a secret named `initial` that does not expire. */
+  readonly secret?:
+    | { readonly name?: string | undefined; readonly expiresIn?: number | undefined }
+    | undefined;
+}
+
+export interface CreatedClient {
+  readonly client: ClientRecord;
+  /** Shown this once. */
+  readonly secret?: NewClientSecret | undefined;
+}
+
+/** What is undefined stays as it is; `resources` replaces all of them. */
+export type ClientUpdate = { readonly [Field in keyof ClientInput]?: ClientInput[Field] | undefined } & {
+  readonly clientId: string;
+};
+
+export interface ClientReference {
+  readonly clientId: string;
+}
+
+/** Seconds that a verifier may still accept an expired token for; the most that `keys.clockSkewFor` allows. */
+const LARGEST_SKEW_FOR = 300;
+
+const clients = new ClientStore();
+const resources = new ResourceStore();
+const revokedTokens = new RevokedTokenStore();
+
+/** @throws AppError `not_found` */
+export async function clientOf(on: Queryable, clientId: string): Promise<ClientRecord> {
+  const client = await clients.find(on, clientId);
+  if (client !== undefined) return client;
+  throw new AppError(
+    'not_found',
+    `There is no client ${quoted(clientId)}. List the clients and give one's id.`,
+  );
+}
+
+/** @throws AppError `invalid_request` */
+export async function createClient(
+  context: SecretChangeContext,
+  input: NewClientInput,
+  actor: Actor,
+): Promise<CreatedClient> {
+  const secretInput = { ...input.secret, name: input.secret?.name ?? 'initial' };
+  checkSecret(secretInput);
+  const clientId = newClientId();
+  const made = makeSecret(context.hasher, clientId, actor);
+  return context.database.transaction(async trx => {
+    await lockChanges(trx);
+    const now = await context.database.now(trx);
+    const checked = await check(trx, input);
+    const secret: ClientSecretRecord = made.record(secretInput, now);
+    const client: ClientRecord = {
+      clientId,
+      ...checked,
+      disabledAt: undefined,
+      createdAt: now,
+      updatedAt: now,
+      secrets: [secret],
+    };
+    await clients.insert(trx, client);
+    await tell(context, trx, now, actor, 'client.created', client, {
+      ...detailOf(client),
+      client_secret: secret.id,
+    });
+    return {
+      client,
+      secret: { id: secret.id, clientSecret: made.clientSecret, expiresAt: secret.expiresAt },
+    };
+  });
+}
+
+/** @throws AppError `invalid_request`, `not_found` */
+export async function updateClient(
+  context: ChangeContext,
+  input: ClientUpdate,
+  actor: Actor,
+): Promise<ClientRecord> {
+  return context.database.transaction(async trx => {
+    await lockChanges(trx);
+    const now = await context.database.now(trx);
+    const before = await clientOf(trx, input.clientId);
+    const checked = await check(trx, {
+      name: input.name ?? before.name,
+      authMethod: input.authMethod ?? before.authMethod,
+      grantTypes: input.grantTypes ?? before.grantTypes,
+      resources: input.resources ?? before.resources,
+    });
+    const changed = changedFields(before, checked);
+    if (changed.length === 0) return before;
+    const client: ClientRecord = { ...before, ...checked, updatedAt: now };
+    await clients.update(trx, client);
+    await tell(context, trx, now, actor, 'client.updated', client, { ...detailOf(client), changed });
+    // As a reader will find it, in the store's order.
+    return clientOf(trx, client.clientId);
+  });
+}
+
+/**
+ * From the commit on it gets no token, and the tokens it holds are inactive. Again is the same as once.
+ *
+ * @throws AppError `not_found`
+ */
+export async function disableClient(
+  context: ChangeContext,
+  input: ClientReference,
+  actor: Actor,
+): Promise<ClientRecord> {
+  return context.database.transaction(async trx => {
+    await lockChanges(trx);
+    const now = await context.database.now(trx);
+    const before = await clientOf(trx, input.clientId);
+    if (before.disabledAt !== undefined) return before;
+    const client: ClientRecord = { ...before, disabledAt: now, updatedAt: now };
+    await clients.update(trx, client);
+    await revokeTokens(trx, client.clientId, now);
+    await tell(context, trx, now, actor, 'client.disabled', client);
+    return client;
+  });
+}
+
+/**
+ * It gets tokens again; those from before it was disabled stay inactive.
+ *
+ * @throws AppError `not_found`
+ */
+export async function enableClient(
+  context: ChangeContext,
+  input: ClientReference,
+  actor: Actor,
+): Promise<ClientRecord> {
+  return context.database.transaction(async trx => {
+    await lockChanges(trx);
+    const now = await context.database.now(trx);
+    const before = await clientOf(trx, input.clientId);
+    if (before.disabledAt === undefined) return before;
+    const client: ClientRecord = { ...before, disabledAt: undefined, updatedAt: now };
+    await clients.update(trx, client);
+    await tell(context, trx, now, actor, 'client.enabled', client);
+    return client;
+  });
+}
+
+/** @throws AppError `not_found` */
+export async function deleteClient(
+  context: ChangeContext,
+  input: ClientReference,
+  actor: Actor,
+): Promise<ClientRecord> {
+  return context.database.transaction(async trx => {
+    await lockChanges(trx);
+    const now = await context.database.now(trx);
+    const client = await clientOf(trx, input.clientId);
+    await clients.delete(trx, client.clientId);
+    await revokeTokens(trx, client.clientId, now);
+    await tell(context, trx, now, actor, 'client.deleted', client, { name: client.name });
+    return client;
+  });
+}
+
+async function check(trx: Transaction, input: ClientInput): Promise<CheckedClient> {
+  const named = Array.isArray(input.resources) ? input.resources.map(resource => resource?.identifier) : [];
+  return validateClient(input, await resources.findByIdentifiers(trx, named));
+}
+
+/** Its JWTs are not stored and live on by themselves: introspection refuses them until the last has expired. */
+async function revokeTokens(trx: Transaction, clientId: string, now: number): Promise<void> {
+  const expiresAt = now + (LONGEST_ACCESS_TOKEN_FOR + LARGEST_SKEW_FOR) * 1000;
+  await revokedTokens.revoke(trx, { kind: 'client', value: clientId, issuedBefore: now, expiresAt, now });
+}
+
+async function tell(
+  context: ChangeContext,
+  trx: Transaction,
+  now: number,
+  actor: Actor,
+  event: AuditEventName,
+  client: ClientRecord,
+  detail: AuditDetail = {},
+): Promise<void> {
+  const { clientId } = client;
+  const told = { event, outcome: 'success', actor, subject: clientId, clientId, detail } as const;
+  await appendAuditEvents(trx, [told], context.nodeId, now);
+  await recordChange(trx, 'client', clientId, now);
+}
+
+function detailOf(client: CheckedClient): AuditDetail {
+  return {
+    name: client.name,
+    token_endpoint_auth_method: client.authMethod,
+    grant_types: client.grantTypes,
+    resources: [...client.resources]
+      .sort((a, b) => (a.identifier < b.identifier ? -1 : 1))
+      .map(resource =>
+        [
+          resource.identifier,
+          `scope=${resource.scopes.join(' ')}`,
+          `default_scope=${resource.defaultScopes.join(' ')}`,
+          ...(resource.isDefault ? ['default'] : []),
+        ].join(' '),
+      ),
+  };
+}
+
+/** By their wire names. */
+function changedFields(before: CheckedClient, after: CheckedClient): string[] {
+  const [old, next] = [detailOf(before), detailOf(after)];
+  return Object.keys(next).filter(field => JSON.stringify(old[field]) !== JSON.stringify(next[field]));
+}

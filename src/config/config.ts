@@ -1,0 +1,99 @@
+import { inspect } from 'node:util';
+import type { SigningAlgorithm } from '../protocol.js';
+
+/**
+ * A value that opens something. Every accidental way of printing it (string concatenation, JSON, a logger,
+ * `console.log`) shows `[redacted]`; only a deliberate `reveal()` gives it out.
+ */
+export class Secret {
+  readonly #value: string;
+
+  constructor(value: string) {
+    this.#value = value;
+  }
+
+  reveal(): string {
+    return this.#value;
+  }
+
+  toString(): '[redacted]' {
+    return '[redacted]';
+  }
+
+  toJSON(): '[redacted]' {
+    return '[redacted]';
+  }
+
+  [inspect.custom](): '[redacted]' {
+    return '[redacted]';
+  }
+}
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export const LOG_FORMATS = ['json', 'pretty'] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
+
+/** The only environment in which insecure conveniences (http issuer, generated root key) are allowed. */
+export const DEVELOPMENT = 'development';
+
+export interface HttpConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly operationsHost: string;
+  readonly operationsPort: number;
+  readonly trustedProxies: readonly string[];
+  readonly trustedHops: number;
+  /** Bytes. */
+  readonly bodyLimit: number;
+  readonly requestTimeoutAfter: number;
+  readonly shutdownAfter: number;
+}
+
+export interface DatabaseConfig {
+  /** `sqlite:PATH` or `postgres://…`; may carry a password: print it through `shownDatabaseUrl`. */
+  readonly url: string;
+  readonly poolSize: number;
+  readonly statementTimeoutAfter: number;
+  /** Seconds added to the database's clock; tests only, refused outside development. */
+  readonly clockOffsetFor: number;
+}
+
+export interface KeysConfig {
+  readonly announceFor: number;
+  readonly rotateEvery: number;
+  readonly algorithms: readonly SigningAlgorithm[];
+  readonly jwksMaxAgeFor: number;
+  readonly clockSkewFor: number;
+}
+
+export interface TokensConfig {
+  readonly accessTokenFor: number;
+  readonly longestTokenFor: number;
+}
+
+export interface ClientsConfig {
+  /** How many built clients a node keeps in memory. */
+  readonly cacheSize: number;
+}
+
+export interface LogConfig {
+  readonly level: LogLevel;
+  readonly format: LogFormat;
+}
+
+/** Everything an operator decides, checked and frozen. All durations are seconds. */
+export interface Config {
+  /** Absolute URL without query, fragment, user name or trailing slash. */
+  readonly issuer: string;
+  readonly environment: string;
+  readonly http: HttpConfig;
+  readonly database: DatabaseConfig;
+  /** 32 bytes, base64url. Absent only in development, where the caller makes one. */
+  readonly rootKey: Secret | undefined;
+  readonly keys: KeysConfig;
+  readonly tokens: TokensConfig;
+  readonly clients: ClientsConfig;
+  readonly log: LogConfig;
+}

@@ -1,0 +1,37 @@
+import type { IncomingMessage } from 'node:http';
+import { type BlockList, isIPv6 } from 'node:net';
+
+export interface TrustedProxies {
+  readonly addresses: BlockList;
+  /** How many proxies stand in front: entries of X-Forwarded-For further left were written by the caller. */
+  readonly hops: number;
+}
+
+function isTrusted({ addresses }: TrustedProxies, address: string): boolean {
+  return addresses.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
+}
+
+function plain(address: string | undefined): string | undefined {
+  return address?.replace(/^::ffff:(?=\d+\.)/i, '');
+}
+
+/**
+ * The caller's address. Forwarded headers count only when the connection comes from a configured proxy, and only
+ * as many entries as there are proxies; anyone can send the header.
+ */
+export function clientAddress(req: IncomingMessage, trusted: TrustedProxies): string | undefined {
+  let address = plain(req.socket.remoteAddress);
+  const header = req.headers['x-forwarded-for'];
+  if (header === undefined || address === undefined) return address;
+  const entries = String(header)
+    .slice(0, 2048)
+    .split(',')
+    .map(entry => entry.trim());
+  for (let hop = 0; hop < trusted.hops; hop += 1) {
+    if (!isTrusted(trusted, address)) return address;
+    const next = plain(entries.pop());
+    if (next === undefined || !/^[0-9a-fA-F:.]{2,45}$/.test(next)) return address;
+    address = next;
+  }
+  return address;
+}

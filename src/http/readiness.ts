@@ -1,0 +1,57 @@
+import type { Database } from '../database/connect.js';
+import { schemaStatus } from '../database/schema.js';
+import type { KeyPolicy } from '../keys/key-policy.js';
+import type { KeyRing } from '../keys/key-ring.js';
+import type { Check, Checks } from './health.js';
+
+/** Beyond this, tokens of this node would look issued in the future, or long ago, to everybody else. */
+const LARGEST_DRIFT = 30_000;
+
+export interface ReadinessParts {
+  readonly database: Database;
+  readonly ring: KeyRing;
+  readonly keyPolicy: KeyPolicy;
+}
+
+const OK: Check = { isOk: true };
+
+function failed(problem: string): Check {
+  return { isOk: false, problem };
+}
+
+export async function readiness({ database, ring, keyPolicy }: ReadinessParts): Promise<Checks> {
+  return {
+    database: await databaseCheck(database),
+    keys: ring.canSign ? OK : failed('the key ring could not be confirmed lately; this node signs nothing'),
+    signing: signingCheck(ring, keyPolicy),
+    jwks: ring.canServeJwks ? OK : failed('the key set is older than verifiers can rely on'),
+    clock:
+      Math.abs(ring.clockDrift) <= LARGEST_DRIFT
+        ? OK
+        : failed(
+            `this node's clock is ${Math.round(ring.clockDrift / 1000)} s off the database's; correct it`,
+          ),
+  };
+}
+
+async function databaseCheck(database: Database): Promise<Check> {
+  try {
+    const { pending } = await schemaStatus(database);
+    return pending.length === 0
+      ? OK
+      : failed(`${pending.length} migrations are missing; run claviger migrate`);
+  } catch {
+    return failed('the database cannot be reached');
+  }
+}
+
+function signingCheck(ring: KeyRing, { algorithms }: KeyPolicy): Check {
+  const { ring: keys, signing } = ring.served;
+  // An algorithm that is still being announced has no active key yet, and needs none.
+  const damaged = algorithms.filter(
+    alg => keys.keys.some(key => key.alg === alg && key.state === 'active') && !signing.has(alg),
+  );
+  return damaged.length === 0
+    ? OK
+    : failed(`the active key of ${damaged.join(', ')} cannot be opened; see the log`);
+}

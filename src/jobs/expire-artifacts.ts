@@ -1,0 +1,36 @@
+import type { RevokedTokenStore } from '../clients/revoked-token-store.js';
+import { sweepChanges } from '../database/changes.js';
+import type { Database } from '../database/connect.js';
+import { takeJobLease } from '../database/job-leases.js';
+import { sweepNodeLeases } from '../database/node-leases.js';
+import type { ArtifactStore } from '../oidc/artifact-store.js';
+
+const LEASE_FOR = 120;
+/** Rows deleted in one transaction: the token path waits for the same write lock. */
+const AT_ONCE = 1000;
+/** A node that was away longer than this drops all it holds in memory. */
+const KEEP_CHANGES_FOR = 24 * 3600;
+const KEEP_LEASES_FOR = 24 * 3600;
+
+/** Deletes what has ended. Safe on several nodes: a row is deleted once. */
+export async function expireArtifacts(parts: {
+  readonly database: Database;
+  readonly nodeId: string;
+  readonly artifacts: ArtifactStore;
+  readonly revoked: RevokedTokenStore;
+}): Promise<void> {
+  const { database, nodeId, artifacts, revoked } = parts;
+  if (!(await takeJobLease(database, 'expire-artifacts', nodeId, LEASE_FOR))) return;
+  for (;;) {
+    const swept = await database.transaction(async trx =>
+      artifacts.sweep(trx, await database.now(trx), AT_ONCE),
+    );
+    if (swept < AT_ONCE) break;
+  }
+  await database.transaction(async trx => {
+    const now = await database.now(trx);
+    await revoked.sweep(trx, now);
+    await sweepChanges(trx, now - KEEP_CHANGES_FOR * 1000);
+    await sweepNodeLeases(trx, now - KEEP_LEASES_FOR * 1000);
+  });
+}

@@ -1,0 +1,39 @@
+import type { RevokedTokenStore } from '../clients/revoked-token-store.js';
+import type { Clock } from '../clock.js';
+import type { ChangeFeed } from '../database/change-feed.js';
+import type { Database } from '../database/connect.js';
+import type { KeyRing } from '../keys/key-ring.js';
+import type { RotationContext } from '../keys/rotate.js';
+import type { Logger } from '../log.js';
+import type { Metrics } from '../metrics.js';
+import type { ArtifactStore } from '../oidc/artifact-store.js';
+import { expireArtifacts } from './expire-artifacts.js';
+import { rotateKeys } from './rotate-keys.js';
+import { JobRunner } from './runner.js';
+
+export interface JobParts {
+  readonly database: Database;
+  readonly nodeId: string;
+  readonly feed: ChangeFeed;
+  readonly ring: KeyRing;
+  readonly rotation: RotationContext;
+  readonly artifacts: ArtifactStore;
+  readonly revoked: RevokedTokenStore;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** All that happens by itself on a node. */
+export function createJobs(parts: JobParts): JobRunner {
+  const { feed, ring } = parts;
+  return new JobRunner(
+    [
+      { name: 'read-changes', every: 0.25, run: () => feed.catchUp() },
+      { name: 'heartbeat', every: 5, run: () => ring.heartbeat() },
+      { name: 'rotate-keys', every: 10, run: () => rotateKeys(parts) },
+      { name: 'expire-artifacts', every: 60, run: () => expireArtifacts(parts) },
+    ],
+    parts.log,
+  );
+}

@@ -1,0 +1,34 @@
+import type { Clock } from '../clock.js';
+import type { ChangeFeed } from '../database/change-feed.js';
+import { takeJobLease } from '../database/job-leases.js';
+import type { KeyRing } from '../keys/key-ring.js';
+import { isPublished } from '../keys/key-state.js';
+import { advanceRing, type RotationContext } from '../keys/rotate.js';
+import type { Metrics } from '../metrics.js';
+
+/** Long enough to generate RSA keys, short enough that another node takes over a dead one's turn soon. */
+const LEASE_FOR = 30;
+
+/** Takes the ring's steps that are due, on one node at a time, and makes this node serve the result at once. */
+export async function rotateKeys(parts: {
+  readonly rotation: RotationContext;
+  readonly feed: ChangeFeed;
+  readonly ring: KeyRing;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+}): Promise<void> {
+  const { rotation, feed, ring, metrics, clock } = parts;
+  const { database, nodeId } = rotation;
+  if (await takeJobLease(database, 'rotate-keys', nodeId, LEASE_FOR)) {
+    const taken = await advanceRing(rotation);
+    if (taken.length > 0) await feed.catchUp();
+  }
+  const { ring: served } = ring.served;
+  const now = clock.now() - ring.clockDrift;
+  metrics.setSigningKeys(
+    served.version,
+    served.keys
+      .filter(isPublished)
+      .map(({ kid, alg, state, createdAt }) => ({ kid, alg, state, ageFor: (now - createdAt) / 1000 })),
+  );
+}

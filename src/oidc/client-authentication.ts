@@ -1,0 +1,46 @@
+import { type Client, errors, Provider } from 'oidc-provider';
+import { matchClientSecret } from '../clients/client-secret.js';
+import type { SecretHasher } from '../crypto/secret-hash.js';
+import { currentUnit } from './adapter.js';
+import type { RecordOf } from './client-adapter.js';
+
+/** As the request presented it: the core takes either form for either registered method. */
+function presentedMethod(): 'client_secret_basic' | 'client_secret_post' {
+  return Provider.ctx?.headers.authorization === undefined ? 'client_secret_post' : 'client_secret_basic';
+}
+
+/**
+ * Checks secrets against their stored hashes, all of a client's live ones in one constant time, and enforces the
+ * registered method (OpenID Connect Core 9) and grant types (RFC 6749 §5.2).
+ */
+export function installClientAuthentication(
+  provider: Provider,
+  recordOf: RecordOf,
+  hasher: SecretHasher,
+  databaseNow: () => number,
+): void {
+  const prototype = provider.Client.prototype as Client & {
+    compareClientSecret(presented: string): Promise<boolean>;
+    grantTypeAllowed(type: string): boolean;
+  };
+
+  prototype.compareClientSecret = async function (this: Client, presented) {
+    const record = recordOf(this);
+    const secret = matchClientSecret(hasher, record.secrets, presented, databaseNow());
+    if (secret === undefined || record.authMethod !== presentedMethod()) return false;
+    const unit = currentUnit();
+    if (unit !== undefined) unit.credentialId = secret.id;
+    return true;
+  };
+
+  const isAllowed = prototype.grantTypeAllowed;
+  prototype.grantTypeAllowed = function (this: Client, type) {
+    const allowed = isAllowed.call(this, type);
+    // The core would answer invalid_request. Elsewhere it only wants to know, so nothing is thrown there.
+    const oidc = Provider.ctx?.oidc;
+    if (!allowed && oidc?.route === 'token' && oidc.params?.grant_type === type) {
+      throw new errors.UnauthorizedClient('the client may not use this grant type');
+    }
+    return allowed;
+  };
+}

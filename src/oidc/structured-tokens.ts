@@ -1,0 +1,76 @@
+import { errors, type KoaContextWithOIDC, type Provider } from 'oidc-provider';
+import type { RevokedTokenStore } from '../clients/revoked-token-store.js';
+import type { currentUnit } from './adapter.js';
+import type { TokenFacts, TokenPolicy } from './token-policy.js';
+
+/** Claims of one of our own JWTs, after the verifier has accepted it against our own keys. */
+export interface OwnAccessToken {
+  readonly iss: string;
+  readonly sub: string;
+  readonly aud: string | readonly string[];
+  readonly exp: number;
+  readonly iat: number;
+  readonly jti: string;
+  readonly client_id: string;
+  readonly scope?: string;
+  readonly cnf?: { readonly jkt?: string };
+}
+
+export interface StructuredTokensOptions {
+  readonly verify: (token: string) => Promise<OwnAccessToken | undefined>;
+  readonly policy: TokenPolicy;
+  readonly revoked: RevokedTokenStore;
+}
+
+/**
+ * The core refuses to introspect or revoke a JWT, after it has authenticated the caller. That refusal is taken as
+ * the question, so that client authentication and parameter checks stay the core's.
+ */
+export function installStructuredTokens(provider: Provider, options: StructuredTokensOptions): void {
+  provider.use(async (context, next) => {
+    await next();
+    const unit = currentUnitOf(context);
+    if (!(unit?.refusal instanceof errors.UnsupportedTokenType)) return;
+    const ctx = context as unknown as KoaContextWithOIDC;
+    const caller = ctx.oidc.client?.clientId;
+    const token = ctx.oidc.params?.token;
+    if (caller === undefined || typeof token !== 'string') return;
+    unit.refusal = undefined;
+    ctx.status = 200;
+    ctx.remove('WWW-Authenticate');
+    const claims = await options.verify(token);
+    if (ctx.oidc.route === 'introspection') {
+      ctx.body = await introspection(options, caller, claims);
+      unit.introspected = claims?.jti;
+      return;
+    }
+    ctx.body = '';
+    if (claims?.client_id !== caller) return;
+    unit.revoked = claims.jti;
+    unit.operations.push((trx, now) =>
+      options.revoked.revoke(trx, { kind: 'jti', value: claims.jti, expiresAt: claims.exp * 1000, now }),
+    );
+  });
+}
+
+function currentUnitOf(ctx: { state: Record<string, unknown> }): ReturnType<typeof currentUnit> {
+  return ctx.state.unit as ReturnType<typeof currentUnit>;
+}
+
+async function introspection(
+  { policy }: StructuredTokensOptions,
+  caller: string,
+  claims: OwnAccessToken | undefined,
+): Promise<Record<string, unknown>> {
+  if (claims === undefined || !(await policy.isActiveFor(caller, factsOf(claims)))) return { active: false };
+  return { active: true, token_type: claims.cnf?.jkt === undefined ? 'Bearer' : 'DPoP', ...claims };
+}
+
+function factsOf(claims: OwnAccessToken): TokenFacts {
+  return {
+    jti: claims.jti,
+    clientId: claims.client_id,
+    audience: typeof claims.aud === 'string' ? claims.aud : claims.aud[0],
+    issuedAt: claims.iat,
+  };
+}

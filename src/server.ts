@@ -1,0 +1,234 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { hostname } from 'node:os';
+import { GroupCommit } from './audit/group-commit.js';
+import { ClientStore } from './clients/client-store.js';
+import { RevokedTokenStore } from './clients/revoked-token-store.js';
+import { type Clock, systemClock } from './clock.js';
+import type { Config, Secret } from './config/config.js';
+import { localRootKey } from './crypto/root-key.js';
+import { ChangeFeed } from './database/change-feed.js';
+import { openDatabase } from './database/connect.js';
+import { openInstallation } from './database/installation.js';
+import { RecordCache } from './database/record-cache.js';
+import { createListener, createOperationsApp } from './http/app.js';
+import { readiness } from './http/readiness.js';
+import { createJobs } from './jobs/jobs.js';
+import { deriveKeyPolicy } from './keys/key-policy.js';
+import { KeyRing } from './keys/key-ring.js';
+import { advanceRing, type RotationContext } from './keys/rotate.js';
+import type { Logger } from './log.js';
+import { Metrics } from './metrics.js';
+import { ArtifactStore } from './oidc/artifact-store.js';
+import { AuthorizationServer } from './oidc/authorization-server.js';
+import { ownTokenVerifier } from './oidc/own-tokens.js';
+import { TokenPolicy } from './oidc/token-policy.js';
+import { GRANT_TYPES } from './protocol.js';
+import { ResourceStore } from './resources/resource-store.js';
+
+export interface ServerOptions {
+  readonly config: Config;
+  readonly rootKey: Secret;
+  readonly log: Logger;
+  readonly clock?: Clock;
+  /** Milliseconds added to the database's clock; tests only. */
+  readonly databaseClockOffset?: () => number;
+  /** Called between the steps of a rotation; tests stop the process there. */
+  readonly onRotationStep?: RotationContext['onStep'];
+  /** How a new key ring reaches the core; the default keeps the live Provider. */
+  readonly keyUpdate?: 'replace' | 'swap';
+  /** False: nothing happens by itself; a test that moves time calls `tick`. */
+  readonly hasTimers?: boolean;
+}
+
+export interface RunningServer {
+  readonly nodeId: string;
+  readonly issuer: string;
+  readonly port: number;
+  readonly operationsPort: number;
+  readonly ring: KeyRing;
+  readonly authorizationServer: AuthorizationServer;
+  /** Runs what timers would run: feed, heartbeat, rotation, sweeps. */
+  tick(): Promise<void>;
+  /** Lets requests under way end, writes what is pending, gives up the lease. */
+  close(): Promise<void>;
+}
+
+/**
+ * Builds everything once, in order, and listens only when the ring is loaded and the database knows this node.
+ *
+ * @throws AppError for everything an operator can mend: foreign database, wrong root key, unreachable database.
+ */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { config, log, clock = systemClock } = options;
+  const nodeId = `${hostname().slice(0, 40)}-${randomUUID().slice(0, 8)}`;
+  const database = openDatabase({
+    ...config.database,
+    clockOffset: options.databaseClockOffset ?? (() => config.database.clockOffsetFor * 1000),
+  });
+  try {
+    const { keys, migrated, movedFrom } = await openInstallation(
+      database,
+      localRootKey(options.rootKey),
+      config,
+    );
+    if (migrated.length > 0)
+      log.info({ event: 'database.migrated', migrations: migrated }, 'database migrated');
+    if (movedFrom !== undefined) {
+      log.warn(
+        { event: 'database.moved', from: movedFrom, to: config.issuer },
+        'development issuer has moved',
+      );
+    }
+
+    const feed = new ChangeFeed(database);
+    const metrics = new Metrics(GRANT_TYPES);
+    const keyPolicy = deriveKeyPolicy(config);
+    const ring = new KeyRing({
+      database,
+      feed,
+      policy: keyPolicy,
+      envelope: keys.signingKeyEnvelope,
+      nodeId,
+      clock,
+      log,
+    });
+    const rotation: RotationContext = {
+      database,
+      policy: keyPolicy,
+      envelope: keys.signingKeyEnvelope,
+      nodeId,
+      actor: `node:${nodeId}`,
+      ...(options.onRotationStep === undefined ? {} : { onStep: options.onRotationStep }),
+    };
+    const clientStore = new ClientStore();
+    const resourceStore = new ResourceStore();
+    const revoked = new RevokedTokenStore();
+    const clients = new RecordCache({
+      database,
+      feed,
+      kinds: ['client'],
+      size: config.clients.cacheSize,
+      load: (on, id) => clientStore.find(on, id),
+    });
+    const resources = new RecordCache({
+      database,
+      feed,
+      kinds: ['resource_server'],
+      size: config.clients.cacheSize,
+      load: (on, id) => resourceStore.find(on, id),
+    });
+    const artifacts = new ArtifactStore({ hasher: keys.hasher, envelope: keys.artifactEnvelope });
+    const groupCommit = new GroupCommit({
+      database,
+      nodeId,
+      monotonic: clock.monotonic,
+      onBatch: (units, seconds) => metrics.observeCommit(units, seconds),
+    });
+
+    await advanceRing(rotation);
+    await feed.catchUp();
+    await ring.heartbeat();
+
+    const authorizationServer = new AuthorizationServer({
+      config,
+      database,
+      artifacts,
+      clients,
+      resources,
+      hasher: keys.hasher,
+      cookieKeys: [keys.cookieKey.toString('base64url')],
+      dpopNonceSecret: keys.dpopNonceSecret,
+      tokenPolicy: new TokenPolicy(database, resourceStore, revoked),
+      databaseNow: () => clock.now() - ring.clockDrift,
+      ring,
+      feed,
+      groupCommit,
+      revoked,
+      verify: ownTokenVerifier(config, ring, clock),
+      log,
+      ...(options.keyUpdate === undefined ? {} : { keyUpdate: options.keyUpdate }),
+    });
+    const jobs = createJobs({
+      database,
+      nodeId,
+      feed,
+      ring,
+      rotation,
+      artifacts,
+      revoked,
+      metrics,
+      clock,
+      log,
+    });
+    const parts = {
+      config,
+      clock,
+      log,
+      metrics,
+      ring,
+      keyPolicy,
+      authorizationServer,
+      readiness: () => readiness({ database, ring, keyPolicy }),
+    };
+    const main = createServer(
+      {
+        requestTimeout: config.http.requestTimeoutAfter * 1000,
+        headersTimeout: 10_000,
+        keepAliveTimeout: 65_000,
+      },
+      createListener(parts),
+    );
+    const operations = createServer(createOperationsApp(parts).callback());
+    await listen(main, config.http.port, config.http.host);
+    await listen(operations, config.http.operationsPort, config.http.operationsHost);
+    if (options.hasTimers !== false) jobs.start();
+
+    return {
+      nodeId,
+      issuer: config.issuer,
+      port: portOf(main),
+      operationsPort: portOf(operations),
+      ring,
+      authorizationServer,
+      tick: () => jobs.tick(),
+      async close() {
+        await jobs.stop();
+        await Promise.all([stop(main, config.http.shutdownAfter), stop(operations, 1)]);
+        await groupCommit.settled();
+        await ring
+          .leave()
+          .catch((error: unknown) => log.warn({ err: error }, 'the lease could not be given up'));
+        metrics.close();
+        await database.close();
+      },
+    };
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => resolve());
+  });
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port;
+}
+
+/** No new connections; those under way get their answer, and at most `seconds` to take it. */
+function stop(server: Server, seconds: number): Promise<void> {
+  return new Promise(resolve => {
+    const deadline = setTimeout(() => server.closeAllConnections(), seconds * 1000);
+    server.close(() => {
+      clearTimeout(deadline);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}

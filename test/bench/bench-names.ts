@@ -1,0 +1,35 @@
+/** What both sides are set up with, and nothing else: imported by the bare server too, so it imports nothing. */
+
+export const BENCH_SCOPE = 'bench.read';
+
+/** Resource servers, by how their access tokens are made. `opaque` exists on the bare side only. */
+export const BENCH_RESOURCES = {
+  es256: 'https://es256.bench.example',
+  rs256: 'https://rs256.bench.example',
+  opaque: 'https://opaque.bench.example',
+} as const;
+
+export interface BenchClient {
+  readonly clientId: string;
+  readonly clientSecret: string;
+}
+
+/** Same lengths as real ones, so that parsing and comparing cost the same. */
+export function bareClientMetadata(client: BenchClient) {
+  return {
+    client_id: client.clientId,
+    client_secret: client.clientSecret,
+    grant_types: ['client_credentials'],
+    response_types: [],
+    redirect_uris: [],
+    token_endpoint_auth_method: 'client_secret_basic' as const,
+    scope: BENCH_SCOPE,
+  };
+}
+
+export const STATIC_BENCH_CLIENT: BenchClient = {
+  clientId: 'cl_benchbenchbenchbenchb',
+  clientSecret: `cvg_cs_${'benchbenchbenchbench'.repeat(2)}bench0000`,
+};
+
+export const STATIC_CLIENT = bareClientMetadata(STATIC_BENCH_CLIENT);
