@@ -12,7 +12,7 @@ import { ChangeFeed } from './database/change-feed.js';
 import { openDatabase } from './database/connect.js';
 import { openInstallation } from './database/installation.js';
 import { RecordCache } from './database/record-cache.js';
-import { createListener, createOperationsApp } from './http/app.js';
+import { createListener, createOperationsApp, edge } from './http/app.js';
 import { readiness } from './http/readiness.js';
 import { createJobs } from './jobs/jobs.js';
 import { deriveKeyPolicy } from './keys/key-policy.js';
@@ -131,56 +131,47 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await feed.catchUp();
     await ring.heartbeat();
 
-    const authorizationServer = new AuthorizationServer({
-      config,
-      database,
-      artifacts,
-      clients,
-      resources,
-      hasher: keys.hasher,
-      cookieKeys: [keys.cookieKey.toString('base64url')],
-      dpopNonceSecret: keys.dpopNonceSecret,
-      tokenPolicy: new TokenPolicy(database, resourceStore, revoked),
-      databaseNow: () => clock.now() - ring.clockDrift,
-      ring,
-      feed,
-      groupCommit,
-      revoked,
-      verify: ownTokenVerifier(config, ring, clock),
-      log,
-      ...(options.keyUpdate === undefined ? {} : { keyUpdate: options.keyUpdate }),
-    });
-    const jobs = createJobs({
-      database,
-      nodeId,
-      feed,
-      ring,
-      rotation,
-      artifacts,
-      revoked,
-      metrics,
-      clock,
-      log,
-    });
-    const parts = {
+    const edgeParts = {
       config,
       clock,
       log,
       metrics,
       ring,
       keyPolicy,
-      authorizationServer,
       readiness: () => readiness({ database, ring, keyPolicy }),
     };
+    const authorizationServer = new AuthorizationServer(
+      {
+        config,
+        database,
+        artifacts,
+        clients,
+        resources,
+        hasher: keys.hasher,
+        cookieKeys: [keys.cookieKey.toString('base64url')],
+        dpopNonceSecret: keys.dpopNonceSecret,
+        tokenPolicy: new TokenPolicy(database, resourceStore, revoked),
+        databaseNow: () => clock.now() - ring.clockDrift,
+        ring,
+        feed,
+        groupCommit,
+        revoked,
+        verify: ownTokenVerifier(config, ring, clock),
+        log,
+        ...(options.keyUpdate === undefined ? {} : { keyUpdate: options.keyUpdate }),
+      },
+      edge(edgeParts),
+    );
+    const jobs = createJobs({ database, nodeId, feed, ring, rotation, artifacts, revoked, metrics, clock, log });
     const main = createServer(
       {
         requestTimeout: config.http.requestTimeoutAfter * 1000,
         headersTimeout: 10_000,
         keepAliveTimeout: 65_000,
       },
-      createListener(parts),
+      createListener(edgeParts, authorizationServer.listener),
     );
-    const operations = createServer(createOperationsApp(parts).callback());
+    const operations = createServer(createOperationsApp(edgeParts).callback());
     await listen(main, config.http.port, config.http.host);
     await listen(operations, config.http.operationsPort, config.http.operationsHost);
     if (options.hasTimers !== false) jobs.start();

@@ -156,7 +156,6 @@ export const foundation: Migration = {
       table.text('request_id');
       table.text('node_id').notNullable();
       table.text('detail').notNullable();
-      table.index(['client_id', 'id']);
     });
   },
 };

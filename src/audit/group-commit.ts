@@ -2,7 +2,7 @@ import { readFence } from '../database/changes.js';
 import type { Database, Transaction } from '../database/connect.js';
 import { isDatabaseFailure } from '../database/failures.js';
 import { AppError } from '../errors.js';
-import { appendAuditEvents } from './audit-log.js';
+import { appendAuditEvents, appendAuditEventsIfUnchanged } from './audit-log.js';
 import type { AuditEvent } from './events.js';
 
 /** One write of a request. Throws what the caller shall be told, for example "already used". */
@@ -34,6 +34,9 @@ export interface GroupCommitOptions {
   readonly monotonic: () => number;
 }
 
+const COMMITTED: CommitOutcome = { status: 'committed' };
+/** Milliseconds. */
+const GATHER_FOR = 1;
 const LARGEST_BATCH = 512;
 /** Beyond this many waiting units new ones are refused: memory is bounded and clients are told to come back. */
 const LONGEST_QUEUE = 8192;
@@ -73,8 +76,8 @@ export class GroupCommit {
   }
 
   async #drain(): Promise<void> {
-    // Let the requests that are ready in this turn of the event loop come along.
-    await new Promise(setImmediate);
+    // Let those come along that are about to arrive: a flush costs the same for one as for a hundred.
+    await new Promise(resolve => setTimeout(resolve, GATHER_FOR));
     while (this.#queue.length > 0) {
       const batch = this.#queue.splice(0, LARGEST_BATCH);
       const startedAt = this.#options.monotonic();
@@ -85,35 +88,54 @@ export class GroupCommit {
   }
 
   async #commitBatch(batch: readonly Pending[]): Promise<void> {
+    try {
+      if (await this.#commitEventsOnly(batch)) return;
+      await this.#commitTransaction(batch);
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    }
+  }
+
+  /** The common case, in one statement: nobody writes anything but events, and all were judged by the same state. */
+  async #commitEventsOnly(batch: readonly Pending[]): Promise<boolean> {
+    const { database, nodeId } = this.#options;
+    const sequence = batch[0]?.unit.sequence;
+    const events: AuditEvent[] = [];
+    for (const { unit } of batch) {
+      if (unit.operations.length > 0 || unit.sequence !== sequence) return false;
+      events.push(...unit.events);
+    }
+    if (sequence === undefined || events.length === 0) return false;
+    if (!(await appendAuditEventsIfUnchanged(database, events, nodeId, sequence))) return false;
+    for (const { resolve } of batch) resolve(COMMITTED);
+    return true;
+  }
+
+  async #commitTransaction(batch: readonly Pending[]): Promise<void> {
     const { database, nodeId } = this.#options;
     // A transaction may run again from the start, so what it learns is collected anew each time.
     let answers: (() => void)[] = [];
-    try {
-      await database.transaction(async trx => {
-        answers = [];
-        const events: AuditEvent[] = [];
-        const { sequence, now } = await readFence(database, trx);
-        for (const { unit, resolve, reject } of batch) {
-          if (unit.sequence < sequence) {
-            answers.push(() => resolve({ status: 'stale', sequence }));
-            continue;
-          }
-          try {
-            await runOperations(trx, unit.operations, now);
-          } catch (error) {
-            if (isDatabaseFailure(error)) throw error;
-            answers.push(() => reject(error));
-            continue;
-          }
-          events.push(...unit.events);
-          answers.push(() => resolve({ status: 'committed' }));
+    await database.transaction(async trx => {
+      answers = [];
+      const events: AuditEvent[] = [];
+      const { sequence, now } = await readFence(database, trx);
+      for (const { unit, resolve, reject } of batch) {
+        if (unit.sequence !== sequence) {
+          answers.push(() => resolve({ status: 'stale', sequence }));
+          continue;
         }
-        await appendAuditEvents(trx, events, nodeId, now);
-      });
-    } catch (error) {
-      for (const { reject } of batch) reject(error);
-      return;
-    }
+        try {
+          await runOperations(trx, unit.operations, now);
+        } catch (error) {
+          if (isDatabaseFailure(error)) throw error;
+          answers.push(() => reject(error));
+          continue;
+        }
+        events.push(...unit.events);
+        answers.push(() => resolve(COMMITTED));
+      }
+      await appendAuditEvents(database, trx, events, nodeId, now);
+    });
     for (const answer of answers) answer();
   }
 }

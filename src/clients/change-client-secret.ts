@@ -62,7 +62,7 @@ export async function addClientSecret(
       told('client_secret.created', actor, secret),
       ...retired.map(other => told('client_secret.expires_sooner', actor, other)),
     ];
-    await appendAuditEvents(trx, events, context.nodeId, now);
+    await appendAuditEvents(context.database, trx, events, context.nodeId, now);
     await recordChange(trx, 'client', clientId, now);
     const { id, expiresAt } = secret;
     return { secret: { id, clientSecret: made.clientSecret, expiresAt }, retired };
@@ -94,7 +94,7 @@ export async function revokeClientSecret(
     if (before.revokedAt !== undefined) return before;
     const secret: ClientSecretRecord = { ...before, revokedAt: now };
     await secrets.setEnd(trx, secret);
-    await appendAuditEvents(trx, [told('client_secret.revoked', actor, secret)], context.nodeId, now);
+    await appendAuditEvents(context.database, trx, [told('client_secret.revoked', actor, secret)], context.nodeId, now);
     await recordChange(trx, 'client', clientId, now);
     return secret;
   });

@@ -12,7 +12,7 @@ import { quoted } from '../resources/text-checks.js';
 import { type CheckedClient, type ClientInput, type ClientRecord, validateClient } from './client.js';
 import type { ClientSecretRecord } from './client-secret.js';
 import { ClientStore } from './client-store.js';
-import { checkSecret, makeSecret, type NewClientSecret, type SecretInput } from './make-secret.js';
+import { checkSecret, makeSecret, type NewClientSecret } from './make-secret.js';
 import { RevokedTokenStore } from './revoked-token-store.js';
 
 /** Changes that make a secret also need the pepper. */
@@ -204,7 +204,7 @@ async function tell(
 ): Promise<void> {
   const { clientId } = client;
   const told = { event, outcome: 'success', actor, subject: clientId, clientId, detail } as const;
-  await appendAuditEvents(trx, [told], context.nodeId, now);
+  await appendAuditEvents(context.database, trx, [told], context.nodeId, now);
   await recordChange(trx, 'client', clientId, now);
 }
 

@@ -42,6 +42,7 @@ export interface ClientPage {
 }
 
 const LARGEST_PAGE = 1000;
+/** For SQLite knex joins rows by UNION ALL, of which SQLite takes 500. */
 const ROWS_PER_STATEMENT = 400;
 
 export class ClientStore {

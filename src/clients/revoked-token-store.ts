@@ -59,8 +59,8 @@ export class RevokedTokenStore {
     ];
     const issuedAt = token.iat * 1000;
     const row = await on('revoked_tokens')
-      .where(any => {
-        for (const [kind, value] of named) if (value !== undefined) any.orWhere({ kind, value });
+      .where(names => {
+        for (const [kind, value] of named) if (value !== undefined) names.orWhere({ kind, value });
       })
       // `iat` is cut to a second: a token of the same second counts as older, which errs on the safe side.
       .where(before => before.whereNull('issued_before').orWhere('issued_before', '>=', issuedAt))

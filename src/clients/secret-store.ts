@@ -14,6 +14,7 @@ interface Row {
   readonly last_used_at: number | null;
 }
 
+/** For SQLite knex joins rows by UNION ALL, of which SQLite takes 500. */
 const ROWS_PER_STATEMENT = 400;
 
 export class SecretStore {

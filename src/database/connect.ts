@@ -49,13 +49,7 @@ export class Database {
    * @throws AppError `database_unavailable`; whatever `work` throws, after a rollback.
    */
   async transaction<T>(work: (trx: Transaction) => Promise<T>): Promise<T> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await this.#writer.transaction(work);
-      } catch (error) {
-        if (!isContention(error) || attempt === CONTENTION_ATTEMPTS) throw asDatabaseFailure(error);
-      }
-    }
+    return withoutContention(() => this.#writer.transaction(work));
   }
 
   /** Runs reads; turns an unreachable database into `database_unavailable`. */
@@ -65,6 +59,15 @@ export class Database {
     } catch (error) {
       throw asDatabaseFailure(error);
     }
+  }
+
+  /**
+   * Runs one statement that is its own transaction; again when another writer was in the way.
+   *
+   * @throws AppError `database_unavailable`.
+   */
+  async write<T>(statement: (on: Queryable) => PromiseLike<T>): Promise<T> {
+    return withoutContention(() => statement(this.#writer));
   }
 
   /**
@@ -83,6 +86,10 @@ export class Database {
     return NOW[this.dialect];
   }
 
+  get clockOffset(): number {
+    return this.#clockOffset();
+  }
+
   instantOf(row: { now: unknown } | undefined): number {
     const now = Number(row?.now);
     if (!Number.isSafeInteger(now)) throw new TypeError('the database returned no time');
@@ -92,6 +99,16 @@ export class Database {
   async close(): Promise<void> {
     await this.#writer.destroy();
     if (this.reader !== this.#writer) await this.reader.destroy();
+  }
+}
+
+async function withoutContention<T>(work: () => PromiseLike<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isContention(error) || attempt === CONTENTION_ATTEMPTS) throw asDatabaseFailure(error);
+    }
   }
 }
 

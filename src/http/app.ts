@@ -1,6 +1,5 @@
 import type { RequestListener } from 'node:http';
 import Koa, { type Middleware } from 'koa';
-import helmet from 'koa-helmet';
 import type { Clock } from '../clock.js';
 import type { Config } from '../config/config.js';
 import { trustedProxyList } from '../config/trusted-proxies.js';
@@ -8,60 +7,53 @@ import type { KeyPolicy } from '../keys/key-policy.js';
 import type { KeyRing } from '../keys/key-ring.js';
 import type { Logger } from '../log.js';
 import type { Metrics } from '../metrics.js';
-import type { AuthorizationServer } from '../oidc/authorization-server.js';
+import { CORE_PATHS } from '../oidc/discovery.js';
 import { type Checks, livez, readyz } from './health.js';
 import { jwksAnswer, jwksPaths } from './jwks-cache.js';
 import { errors } from './middleware/errors.js';
 import { limits } from './middleware/limits.js';
+import { securityHeaders } from './middleware/security-headers.js';
 import { requestContext } from './middleware/request-context.js';
 import { type Route, router } from './router.js';
 
-export interface AppParts {
+export interface EdgeParts {
   readonly config: Config;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly ring: KeyRing;
   readonly keyPolicy: KeyPolicy;
-  readonly authorizationServer: AuthorizationServer;
   readonly readiness: () => Promise<Checks>;
 }
 
 /** What listens: the key set first, then everything else. */
-export function createListener(parts: AppParts): RequestListener {
+export function createListener(parts: EdgeParts, rest: RequestListener): RequestListener {
   const paths = jwksPaths(parts.config.issuer);
   const answerJwks = jwksAnswer(parts.ring, parts.keyPolicy, parts.metrics);
-  const answerRest = createApp(parts).callback();
   return (req, res) => {
     const isRead = req.method === 'GET' || req.method === 'HEAD';
     if (isRead && req.url !== undefined && paths.has(req.url)) answerJwks(req, res);
-    else answerRest(req, res);
+    else rest(req, res);
   };
 }
 
-/** Everything a request passes, in this order. */
-function createApp(parts: AppParts): Koa {
+/** Everything a request passes before the core evaluates it, in this order. */
+export function edge(parts: EdgeParts): readonly Middleware[] {
   const { config, log } = parts;
-  const app = new Koa();
-  app.silent = true;
-  app.use(
+  return [
     requestContext({
       ...parts,
-      trustedProxies: {
-        addresses: trustedProxyList(config.http.trustedProxies),
-        hops: config.http.trustedHops,
-      },
+      trustedProxies: { addresses: trustedProxyList(config.http.trustedProxies), hops: config.http.trustedHops },
     }),
-  );
-  app.use(errors(log));
-  app.use(securityHeaders(config));
-  app.use(limits(config.http.bodyLimit));
-  app.use(router(config.issuer, routes(parts)));
-  return app;
+    errors(log),
+    securityHeaders(config.issuer.startsWith('https:')),
+    limits(config.http.bodyLimit),
+    router(config.issuer, routes(parts)),
+  ];
 }
 
 /** Metrics tell who uses the server and how much, so they have a port of their own. */
-export function createOperationsApp(parts: AppParts): Koa {
+export function createOperationsApp(parts: EdgeParts): Koa {
   const { metrics } = parts;
   const app = new Koa();
   app.silent = true;
@@ -84,40 +76,19 @@ export function createOperationsApp(parts: AppParts): Koa {
 
 const READ = ['GET', 'HEAD'] as const;
 
-function routes(parts: AppParts): ReadonlyMap<string, Route> {
-  const { authorizationServer } = parts;
-  const core: Middleware = ctx => authorizationServer.answer(ctx);
+/** Without `answer`: the core's. Whatever is not here does not exist. */
+function routes(parts: EdgeParts): ReadonlyMap<string, Route> {
   // With a query, in another method, or where the fast way did not match.
   const answerJwks = jwksAnswer(parts.ring, parts.keyPolicy, parts.metrics);
   const keySet: Middleware = ctx => {
     ctx.respond = false;
     answerJwks(ctx.req, ctx.res);
   };
-  const own: [string, Route][] = [
-    ...[...jwksPaths('http://below.the.issuer')].map((path): [string, Route] => [
-      path,
-      { methods: READ, answer: keySet },
-    ]),
+  return new Map<string, Route>([
+    ['/.well-known/jwks.json', { methods: READ, answer: keySet }],
+    ['/oauth2/jwks', { methods: READ, answer: keySet }],
     ['/livez', { methods: READ, answer: livez }],
     ['/readyz', { methods: READ, answer: readyz(parts.readiness) }],
-  ];
-  const protocol = [...authorizationServer.paths].map(([path, methods]): [string, Route] => [
-    path,
-    { methods, answer: core },
+    ...[...CORE_PATHS].map(([path, methods]): [string, Route] => [path, { methods }]),
   ]);
-  return new Map([...own, ...protocol]);
-}
-
-/** Nothing this server says in JSON is to be rendered, framed, sniffed or sent on with an address in it. */
-function securityHeaders(config: Config): Middleware {
-  return helmet({
-    contentSecurityPolicy: {
-      useDefaults: false,
-      directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] },
-    },
-    crossOriginResourcePolicy: { policy: 'cross-origin' },
-    referrerPolicy: { policy: 'no-referrer' },
-    strictTransportSecurity: config.issuer.startsWith('https:') ? { maxAge: 31_536_000 } : false,
-    xFrameOptions: { action: 'deny' },
-  }) as unknown as Middleware;
 }

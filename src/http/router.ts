@@ -2,7 +2,8 @@ import type { Middleware } from 'koa';
 
 export interface Route {
   readonly methods: readonly string[];
-  readonly answer: Middleware;
+  /** Left out: whatever comes behind the router answers. */
+  readonly answer?: Middleware;
 }
 
 /**
@@ -31,7 +32,7 @@ export function router(issuer: string, routes: ReadonlyMap<string, Route>): Midd
       Object.assign(ctx.req, { originalUrl: `${prefix}${path}${ctx.search}` });
       ctx.url = `${path}${ctx.search}`;
     }
-    await route.answer(ctx, next);
+    await (route.answer === undefined ? next() : route.answer(ctx, next));
   };
 }
 

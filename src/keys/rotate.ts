@@ -122,7 +122,7 @@ async function take(
     const next = applyTransition(seen.ring, transition, seen.now, newKeys);
     if (!(await swapRing(trx, seen.ring, next, step))) return false;
     await step('keys_written');
-    await appendAuditEvents(trx, tell(context.actor, seen.ring, next), nodeId, seen.now);
+    await appendAuditEvents(database, trx, tell(context.actor, seen.ring, next), nodeId, seen.now);
     await step('audited');
     if (transition.kind === 'revoke') await revokeTokensOf(trx, transition.kid, context.policy, seen.now);
     await recordChange(trx, 'key_ring', String(next.version), seen.now);

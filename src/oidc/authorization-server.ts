@@ -1,15 +1,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Middleware } from 'koa';
+import compose from 'koa-compose';
+import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { GroupCommit } from '../audit/group-commit.js';
 import type { RevokedTokenStore } from '../clients/revoked-token-store.js';
 import type { ChangeFeed } from '../database/change-feed.js';
 import type { KeyRing } from '../keys/key-ring.js';
 import type { Logger } from '../log.js';
 import { CurrentProvider } from './current-provider.js';
-import { CORE_PATHS, installDiscovery } from './discovery.js';
+import { discovery } from './discovery.js';
 import { Evaluation } from './evaluation.js';
-import type { RequestFacts } from './events.js';
+import { noteRefusals } from './events.js';
 import type { BuiltProvider, ProviderParts } from './provider.js';
-import { installStructuredTokens, type OwnAccessToken } from './structured-tokens.js';
+import { type OwnAccessToken, structuredTokens } from './structured-tokens.js';
 
 export interface AuthorizationServerParts extends ProviderParts {
   readonly ring: KeyRing;
@@ -22,53 +25,47 @@ export interface AuthorizationServerParts extends ProviderParts {
   readonly keyUpdate?: 'replace' | 'swap';
 }
 
-interface HttpContext {
-  readonly req: IncomingMessage;
-  readonly res: ServerResponse;
-  readonly state: Record<string, unknown>;
-  respond?: boolean | undefined;
-}
-
 type Callback = (req: IncomingMessage, res: ServerResponse) => Promise<void>;
 
-/** The protocol endpoints: what `http/` mounts and what a new key ring is given to. */
+/**
+ * The protocol endpoints. The Provider is a Koa application itself, so the edge's own middleware runs inside it:
+ * one context per request, and whichever Provider is live carries the same edge.
+ */
 export class AuthorizationServer {
-  readonly paths = CORE_PATHS;
-  readonly #evaluation: Evaluation;
   readonly #current: CurrentProvider;
-  #callback: { readonly of: BuiltProvider; readonly answer: Callback } | undefined;
+  #live: { readonly of: BuiltProvider; readonly answer: Callback } | undefined;
 
-  constructor(parts: AuthorizationServerParts) {
-    this.#evaluation = new Evaluation(parts);
-    const equip = (built: BuiltProvider): void => {
-      // The order of the first call is the order in which a request passes them.
-      this.#evaluation.equip(built);
-      installDiscovery(built.provider, parts.config);
-      installStructuredTokens(built.provider, { ...parts, policy: parts.tokenPolicy });
-      built.provider.on('error', (error: unknown) =>
-        parts.log.error({ event: 'core.error', err: error }, 'the core failed'),
-      );
-      built.provider.silent = true;
+  /** @param edge passed by every request before it is evaluated, in this order. */
+  constructor(parts: AuthorizationServerParts, edge: readonly Middleware[]) {
+    const evaluation = new Evaluation(parts);
+    const equip = ({ provider }: BuiltProvider): void => {
+      noteRefusals(provider);
+      provider.on('error' as 'server_error', (error: unknown) => {
+        parts.log.error({ event: 'core.error', err: error }, 'the core failed');
+      });
+      provider.silent = true;
+      const core = compose([discovery(parts.config), structuredTokens({ ...parts, policy: parts.tokenPolicy }), ...provider.middleware]);
+      provider.middleware = [
+        ...edge,
+        ctx =>
+          evaluation.answer(
+            ctx as unknown as KoaContextWithOIDC,
+            req => provider.createContext(req, ctx.res) as unknown as KoaContextWithOIDC,
+            again => core(again as never),
+          ),
+      ];
     };
     this.#current = new CurrentProvider(parts, parts.ring.served, equip, parts.keyUpdate);
     parts.ring.listen(served => this.#current.takeRing(served));
   }
 
+  readonly listener = (req: IncomingMessage, res: ServerResponse): void => {
+    const { built } = this.#current;
+    if (this.#live?.of !== built) this.#live = { of: built, answer: built.provider.callback() as Callback };
+    void this.#live.answer(req, res);
+  };
+
   get current(): CurrentProvider {
     return this.#current;
-  }
-
-  async answer(ctx: HttpContext): Promise<void> {
-    // The core writes the answer itself.
-    ctx.respond = false;
-    await this.#evaluation.answer(ctx.req, ctx.res, ctx.state.facts as RequestFacts, () => this.#live());
-  }
-
-  #live(): Callback {
-    const { built } = this.#current;
-    if (this.#callback?.of !== built) {
-      this.#callback = { of: built, answer: built.provider.callback() as Callback };
-    }
-    return this.#callback.answer;
   }
 }

@@ -1,4 +1,5 @@
-import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
+import type { Middleware } from 'koa';
+import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Config } from '../config/config.js';
 import { GRANT_TYPES } from '../protocol.js';
 import { ROUTES } from './provider.js';
@@ -9,8 +10,8 @@ const CACHE_CONTROL = 'public, max-age=300, stale-while-revalidate=60';
  * The metadata of what this server does (RFC 8414, OpenID Connect Discovery 1.0), built from a list: the core
  * prints some members that no registry knows and some endpoints that are not offered.
  */
-export function installDiscovery(provider: Provider, config: Config): void {
-  provider.use(async (context, next) => {
+export function discovery(config: Config): Middleware {
+  return async (context, next) => {
     await next();
     const ctx = context as unknown as KoaContextWithOIDC;
     if (ctx.oidc?.route !== 'discovery' || ctx.status !== 200) return;
@@ -32,7 +33,7 @@ export function installDiscovery(provider: Provider, config: Config): void {
       revocation_endpoint_auth_methods_supported: core.token_endpoint_auth_methods_supported,
       dpop_signing_alg_values_supported: core.dpop_signing_alg_values_supported,
     };
-  });
+  };
 }
 
 /** Paths, relative to the issuer's own, that are answered by the core, with the methods they take. */

@@ -1,4 +1,4 @@
-import { IncomingMessage, type ServerResponse } from 'node:http';
+import { IncomingMessage } from 'node:http';
 import { stringify } from 'node:querystring';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { GroupCommit } from '../audit/group-commit.js';
@@ -6,8 +6,8 @@ import type { ChangeFeed } from '../database/change-feed.js';
 import { AppError, isAppError } from '../errors.js';
 import type { KeyRing } from '../keys/key-ring.js';
 import type { Logger } from '../log.js';
-import { auditEventOf, noteRefusals, type RequestFacts } from './events.js';
-import { type BuiltProvider, ROUTES } from './provider.js';
+import { auditEventOf, type RequestFacts } from './events.js';
+import { ROUTES } from './provider.js';
 import { UnitOfWork } from './unit-of-work.js';
 
 export interface EvaluationOptions {
@@ -20,13 +20,12 @@ export interface EvaluationOptions {
 /** Judged again this often; then the client is asked to come back. */
 const ATTEMPTS = 8;
 
-interface Attempt {
-  readonly facts: RequestFacts;
-  /** Set when the request must be judged again; holds the parsed body, because the stream has been read. */
-  again: { readonly body: unknown; readonly sequence: number | undefined } | undefined;
-}
+type Context = KoaContextWithOIDC;
 
-type Context = KoaContextWithOIDC & { respond?: boolean };
+/** Why a request must be judged again; `sequence`: the change to take in first. */
+interface Stale {
+  readonly sequence: number | undefined;
+}
 
 /**
  * Evaluates a request in the core, commits what it wrote together with its audit event, and only then lets the
@@ -36,73 +35,62 @@ type Context = KoaContextWithOIDC & { respond?: boolean };
  */
 export class Evaluation {
   readonly #options: EvaluationOptions;
-  readonly #attempts = new WeakMap<IncomingMessage, Attempt>();
 
   constructor(options: EvaluationOptions) {
     this.#options = options;
   }
 
-  /** Must be the first middleware of every Provider. */
-  equip({ provider }: BuiltProvider): void {
-    noteRefusals(provider);
-    provider.use((ctx, next) => this.#evaluate(ctx as unknown as Context, next));
-  }
-
-  /** @param callback the live Provider's; asked for anew at each attempt, because it may have been swapped. */
+  /**
+   * @param fresh a new context for the same request, to be judged by the Provider of now.
+   * @param core everything behind this point; called once for each context.
+   */
   async answer(
-    req: IncomingMessage,
-    res: ServerResponse,
-    facts: RequestFacts,
-    callback: () => (req: IncomingMessage, res: ServerResponse) => Promise<void>,
+    first: Context,
+    fresh: (req: IncomingMessage) => Context,
+    core: (ctx: Context) => Promise<void>,
   ): Promise<void> {
-    let request = req;
+    const { res } = first;
     const headers = new Set(res.getHeaderNames());
-    for (let count = 1; ; count += 1) {
-      const attempt: Attempt = { facts, again: undefined };
-      this.#attempts.set(request, attempt);
-      await callback()(request, res);
-      const { again } = attempt;
-      if (again === undefined) return;
+    let ctx = first;
+    for (let attempt = 1; ; attempt += 1) {
+      const stale = await this.#evaluate(ctx, core);
+      if (stale === undefined) break;
       for (const name of res.getHeaderNames()) if (!headers.has(name)) res.removeHeader(name);
-      if (count === ATTEMPTS) return this.#giveUp(res);
-      if (again.sequence !== undefined)
-        await this.#options.feed.catchUpTo(again.sequence).catch(() => undefined);
-      request = repeated(req, again.body);
+      if (attempt === ATTEMPTS) return unavailable(first);
+      if (stale.sequence !== undefined) await this.#options.feed.catchUpTo(stale.sequence).catch(() => undefined);
+      const { facts } = first.state;
+      ctx = fresh(repeated(first.req, ctx.oidc.body));
+      ctx.state.facts = facts;
+      ctx.status = 404;
     }
+    if (ctx !== first) first.body = ctx.body;
   }
 
-  async #evaluate(ctx: Context, next: () => Promise<void>): Promise<void> {
-    const attempt = this.#attempts.get(ctx.req);
-    if (attempt === undefined) throw new TypeError('a request that did not come through answer()');
+  async #evaluate(ctx: Context, core: (ctx: Context) => Promise<void>): Promise<Stale | undefined> {
+    const facts = ctx.state.facts as RequestFacts;
     const unit = new UnitOfWork(this.#options.feed.sequence);
     ctx.state.unit = unit;
     if (ctx.path === ROUTES.token && !(await this.#maySign())) return unavailable(ctx);
-    await next();
+    await core(ctx);
     if (isAppError(unit.refusal, 'database_unavailable')) return unavailable(ctx);
-    if (ctx.status >= 500) this.#tellFault(ctx, unit.refusal, attempt.facts);
-    const event = auditEventOf(ctx, unit, attempt.facts);
+    if (ctx.status >= 500) this.#tellFault(ctx, unit.refusal, facts);
+    const event = auditEventOf(ctx, unit, facts);
     if (event !== undefined) unit.events.push(event);
-    if (unit.operations.length === 0 && unit.events.length === 0) return;
-    await this.#commit(ctx, unit, attempt);
+    if (unit.operations.length === 0 && unit.events.length === 0) return undefined;
+    return this.#commit(ctx, unit, facts);
   }
 
-  async #commit(ctx: Context, unit: UnitOfWork, attempt: Attempt): Promise<void> {
+  async #commit(ctx: Context, unit: UnitOfWork, facts: RequestFacts): Promise<Stale | undefined> {
     try {
       const outcome = await this.#options.groupCommit.commit(unit);
-      if (outcome.status === 'committed') return;
-      attempt.again = { body: ctx.oidc.body, sequence: outcome.sequence };
+      return outcome.status === 'stale' ? { sequence: outcome.sequence } : undefined;
     } catch (error) {
-      if (isAppError(error, 'database_unavailable')) return unavailable(ctx);
-      if (!isAppError(error, 'stale')) {
-        this.#options.log.error(
-          { event: 'commit.failed', request_id: attempt.facts.requestId, err: error },
-          'a commit failed',
-        );
-        return unavailable(ctx);
+      if (isAppError(error, 'stale')) return { sequence: undefined };
+      if (!isAppError(error, 'database_unavailable')) {
+        this.#options.log.error({ event: 'commit.failed', request_id: facts.requestId, err: error }, 'a commit failed');
       }
-      attempt.again = { body: ctx.oidc.body, sequence: undefined };
+      return unavailable(ctx);
     }
-    ctx.respond = false;
   }
 
   /** A node whose heartbeat is overdue may hold a ring that signs no more; it looks before it signs. */
@@ -120,16 +108,6 @@ export class Evaluation {
     );
     ctx.body = { error: 'server_error', error_description: `Unexpected error. Request ${facts.requestId}.` };
   }
-
-  #giveUp(res: ServerResponse): void {
-    const body = JSON.stringify(UNAVAILABLE);
-    res.writeHead(503, {
-      'content-type': 'application/json; charset=utf-8',
-      'cache-control': 'no-store',
-      'retry-after': '1',
-    });
-    res.end(body);
-  }
 }
 
 const UNAVAILABLE = {
@@ -138,12 +116,13 @@ const UNAVAILABLE = {
 } as const;
 
 /** Nothing was stored or used up, so the client may simply repeat its request. */
-function unavailable(ctx: Context): void {
+function unavailable(ctx: Context): undefined {
   ctx.status = 503;
   ctx.remove('WWW-Authenticate');
   ctx.set('Retry-After', '1');
   ctx.set('Cache-Control', 'no-store');
   ctx.body = UNAVAILABLE;
+  return undefined;
 }
 
 /** The same request with its body to be read once more. */

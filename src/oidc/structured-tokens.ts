@@ -1,4 +1,5 @@
-import { errors, type KoaContextWithOIDC, type Provider } from 'oidc-provider';
+import type { Middleware } from 'koa';
+import { errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { RevokedTokenStore } from '../clients/revoked-token-store.js';
 import type { currentUnit } from './adapter.js';
 import type { TokenFacts, TokenPolicy } from './token-policy.js';
@@ -26,8 +27,8 @@ export interface StructuredTokensOptions {
  * The core refuses to introspect or revoke a JWT, after it has authenticated the caller. That refusal is taken as
  * the question, so that client authentication and parameter checks stay the core's.
  */
-export function installStructuredTokens(provider: Provider, options: StructuredTokensOptions): void {
-  provider.use(async (context, next) => {
+export function structuredTokens(options: StructuredTokensOptions): Middleware {
+  return async (context, next) => {
     await next();
     const unit = currentUnitOf(context);
     if (!(unit?.refusal instanceof errors.UnsupportedTokenType)) return;
@@ -50,7 +51,7 @@ export function installStructuredTokens(provider: Provider, options: StructuredT
     unit.operations.push((trx, now) =>
       options.revoked.revoke(trx, { kind: 'jti', value: claims.jti, expiresAt: claims.exp * 1000, now }),
     );
-  });
+  };
 }
 
 function currentUnitOf(ctx: { state: Record<string, unknown> }): ReturnType<typeof currentUnit> {

@@ -149,7 +149,7 @@ async function write(
   server: ResourceServer,
   events: readonly AuditEvent[],
 ): Promise<void> {
-  await appendAuditEvents(trx, events, context.nodeId, now);
+  await appendAuditEvents(context.database, trx, events, context.nodeId, now);
   await recordChange(trx, 'resource_server', server.id, now);
 }
 

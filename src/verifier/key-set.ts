@@ -85,13 +85,13 @@ export class KeySet {
     if (others.length > 0)
       throw new VerificationError('key_unsuitable', 'several keys share the token’s kid');
     try {
-      return await this.#import(jwk, alg);
+      return await this.#load(jwk, alg);
     } catch (cause) {
       throw new VerificationError('key_unsuitable', 'the key is damaged', { cause });
     }
   }
 
-  #import(jwk: JWK, alg: SignatureAlgorithm): Promise<VerificationKey> {
+  #load(jwk: JWK, alg: SignatureAlgorithm): Promise<VerificationKey> {
     const known = this.#imported.get(jwk) ?? new Map<SignatureAlgorithm, Promise<VerificationKey>>();
     this.#imported.set(jwk, known);
     const key = known.get(alg) ?? importJWK(jwk, alg);

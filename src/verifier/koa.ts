@@ -8,7 +8,8 @@ import {
 /** As much of a koa context as is used; koa itself is no dependency. */
 export interface KoaContext {
   readonly req: IncomingRequest;
-  readonly request: { readonly body?: unknown };
+  /** With `body` where a body parser ran before. */
+  readonly request: object;
   readonly state: Record<string, unknown>;
   status: number;
   body: unknown;
@@ -30,7 +31,8 @@ export function requireAccessToken<Claims extends VerifiedClaims>(
   const authenticate = authenticator(verifier, options);
   return async (ctx, next) => {
     const { headers, rawHeaders, url } = ctx.req;
-    const outcome = await authenticate({ headers, rawHeaders, url, body: ctx.request.body });
+    const parsed = 'body' in ctx.request ? ctx.request.body : undefined;
+    const outcome = await authenticate({ headers, rawHeaders, url, body: parsed });
     if ('claims' in outcome) {
       ctx.state.accessToken = outcome.claims;
       await next();

@@ -129,6 +129,9 @@ class JwtVerifier implements AccessTokenVerifier<AccessTokenClaims> {
     if (token.length > LONGEST_TOKEN)
       throw new VerificationError('token_too_long', `the token is longer than ${LONGEST_TOKEN} characters`);
     if (!COMPACT_JWS.test(token)) throw malformed('not three base64url parts');
+    // The signature does not cover its own spelling: with spare bits set, one token would have several texts, and
+    // whoever blocks or counts tokens by their text would miss the others (RFC 4648 §3.5).
+    if (!hasCanonicalEnd(token)) throw malformed('spare bits in the signature');
     const header = decodeHeader(token);
     // RFC 9068 §4, RFC 8725 §3.11: an ID token or a logout token of the same issuer is no access token.
     if (!/^(?:application\/)?at\+jwt$/i.test(typeof header.typ === 'string' ? header.typ : ''))
@@ -189,6 +192,13 @@ class JwtVerifier implements AccessTokenVerifier<AccessTokenClaims> {
     }
     if (isRevoked !== false) throw new VerificationError('revoked', 'the token has been revoked');
   }
+}
+
+function hasCanonicalEnd(token: string): boolean {
+  const length = token.length - token.lastIndexOf('.') - 1;
+  if (length % 4 === 2) return /[AQgw]$/.test(token);
+  if (length % 4 === 3) return /[AEIMQUYcgkosw048]$/.test(token);
+  return length % 4 === 0;
 }
 
 function decodeHeader(token: string): Readonly<Record<string, unknown>> {

@@ -25,7 +25,11 @@ export interface TestKey {
   readonly jwk: JWK;
 }
 
-export async function makeKey(alg: string, kid: string, jwkChanges: Record<string, unknown> = {}): Promise<TestKey> {
+export async function makeKey(
+  alg: string,
+  kid: string,
+  jwkChanges: Record<string, unknown> = {},
+): Promise<TestKey> {
   const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true });
   const jwk = { ...(await exportJWK(publicKey)), kid, alg, use: 'sig', ...jwkChanges };
   return { alg, kid, privateKey, publicKey, jwk };

@@ -1,0 +1,56 @@
+import type { Command } from 'commander';
+import { createLogger } from '../log.js';
+import type { Cli } from './cli.js';
+import { FAILED, type Surroundings } from './command.js';
+import { firstRootKey, loadSettled } from './context.js';
+
+/** Resolves at the first request to stop; the second one ends everything at once. */
+export function untilStopped(
+  surroundings: Surroundings,
+  onFirst: () => void = () => undefined,
+): Promise<void> {
+  return new Promise(resolve => {
+    let requests = 0;
+    surroundings.onStop(() => {
+      requests += 1;
+      if (requests > 1) surroundings.abandon(FAILED);
+      else {
+        onFirst();
+        resolve();
+      }
+    });
+  });
+}
+
+async function serve(cli: Cli): Promise<void> {
+  const { surroundings } = cli;
+  const config = loadSettled(cli);
+  const log = createLogger(config.log, surroundings.log);
+  // A request to stop that comes while the server starts is not lost.
+  const stopped = untilStopped(surroundings, () =>
+    log.info({ event: 'server.stopping' }, 'stopping: requests under way are finished first'),
+  );
+  const rootKey = await firstRootKey(config, surroundings.cwd);
+  const { startServer } = await import('../server.js');
+  const server = await startServer({ config, rootKey, log, clock: surroundings.clock });
+  log.info(
+    {
+      event: 'server.ready',
+      issuer: server.issuer,
+      port: server.port,
+      operations_port: server.operationsPort,
+      node_id: server.nodeId,
+    },
+    'claviger: ready',
+  );
+  await stopped;
+  await server.close();
+  log.info({ event: 'server.stopped' }, 'stopped');
+}
+
+export function serveCommand(program: Command, cli: Cli): void {
+  program
+    .command('serve')
+    .description('run the server until SIGTERM or SIGINT')
+    .action(() => serve(cli));
+}

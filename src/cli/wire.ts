@@ -1,0 +1,120 @@
+import type { ClientRecord } from '../clients/client.js';
+import { type ClientSecretRecord, secretState } from '../clients/client-secret.js';
+import { toRfc3339 } from '../clock.js';
+import type { RotationDecision, UpcomingEvent } from '../keys/key-schedule.js';
+import type { Ring, SigningKey } from '../keys/signing-key.js';
+import type { ResourceServer } from '../resources/resource-server.js';
+
+/** The one place where camelCase and milliseconds become snake_case and RFC 3339 for this surface. */
+
+export function instant(milliseconds: number | undefined): string | null {
+  return milliseconds === undefined || !Number.isFinite(milliseconds) ? null : toRfc3339(milliseconds);
+}
+
+export function resourceJson(server: ResourceServer) {
+  return {
+    id: server.id,
+    identifier: server.identifier,
+    name: server.name,
+    scopes: server.scopes,
+    alg: server.alg,
+    access_token_for: server.accessTokenFor,
+    access_token_format: server.accessTokenFormat,
+    introspectors: server.introspectors,
+    created_at: toRfc3339(server.createdAt),
+    updated_at: toRfc3339(server.updatedAt),
+  };
+}
+
+export function clientJson(client: ClientRecord, now: number) {
+  return {
+    client_id: client.clientId,
+    name: client.name,
+    token_endpoint_auth_method: client.authMethod,
+    grant_types: client.grantTypes,
+    resources: client.resources.map(({ identifier, scopes, defaultScopes, isDefault }) => ({
+      identifier,
+      scopes,
+      default_scopes: defaultScopes,
+      is_default: isDefault,
+    })),
+    disabled: client.disabledAt !== undefined,
+    disabled_at: instant(client.disabledAt),
+    secrets: client.secrets.map(secret => secretJson(secret, now)),
+    created_at: toRfc3339(client.createdAt),
+    updated_at: toRfc3339(client.updatedAt),
+  };
+}
+
+/** Nothing of the secret itself, which nobody can read any more. */
+export function secretJson(secret: ClientSecretRecord, now: number) {
+  return {
+    id: secret.id,
+    client_id: secret.clientId,
+    name: secret.name,
+    state: secretState(secret, now),
+    created_by: secret.createdBy,
+    created_at: toRfc3339(secret.createdAt),
+    expires_at: instant(secret.expiresAt),
+    revoked_at: instant(secret.revokedAt),
+    last_used_at: instant(secret.lastUsedAt),
+  };
+}
+
+export function keyJson(key: SigningKey, events: readonly UpcomingEvent[]) {
+  const planned = (kind: UpcomingEvent['kind']) =>
+    instant(events.find(event => event.kind === kind && event.kid === key.kid)?.at);
+  return {
+    kid: key.kid,
+    alg: key.alg,
+    state: key.state,
+    created_at: toRfc3339(key.createdAt),
+    announced_at: toRfc3339(key.announcedAt),
+    activates_at: planned('activate'),
+    activated_at: instant(key.activatedAt),
+    retained_at: instant(key.retainedAt),
+    retires_at: planned('retire'),
+    retired_at: instant(key.retiredAt),
+    revoked_at: instant(key.revokedAt),
+  };
+}
+
+export function ringJson(ring: Ring, events: readonly UpcomingEvent[]) {
+  return {
+    version: ring.version,
+    keys: ring.keys.map(key => keyJson(key, events)),
+    next: events.map(({ kind, alg, kid, at, waitsForNodeIds }) => ({
+      kind,
+      alg,
+      kid: kid ?? null,
+      at: instant(at),
+      waits_for_nodes: waitsForNodeIds,
+    })),
+  };
+}
+
+export function decisionJson(decision: RotationDecision) {
+  const { alg, outcome } = decision;
+  switch (decision.outcome) {
+    case 'rotates': {
+      const { transition } = decision;
+      const kid = transition.kind === 'activate' ? transition.kid : null;
+      return {
+        alg,
+        outcome,
+        kid,
+        retains: transition.kind === 'activate' ? (transition.demotes ?? null) : null,
+      };
+    }
+    case 'waits_for_announcement': {
+      const { kid, until, nowFrom } = decision;
+      return { alg, outcome, kid, until: instant(until), now_from: instant(nowFrom) };
+    }
+    case 'waits_for_nodes':
+      return { alg, outcome, kid: decision.kid, node_ids: decision.nodeIds };
+    case 'needs_acceptance':
+      return { alg, outcome, kid: decision.kid, safe_at: instant(decision.safeAt) };
+    default:
+      return { alg, outcome };
+  }
+}
