@@ -117,7 +117,10 @@ function withoutSecretValues(line: string): string {
   return clean;
 }
 
-type PrettyModule = typeof import('pino-pretty');
+/** What is used of pino-pretty, written down here: its own types do not stand up to a strict check. */
+interface PrettyModule {
+  prettyFactory(options: Readonly<Record<string, string | boolean>>): (line: string) => string;
+}
 
 /** Lines for people. pino-pretty is not part of an installation for production; without it lines stay JSON. */
 function prettyDestination(out: DestinationStream): DestinationStream {

@@ -35,8 +35,8 @@ export interface GroupCommitOptions {
 }
 
 const COMMITTED: CommitOutcome = { status: 'committed' };
-/** Milliseconds. */
-const GATHER_FOR = 1;
+/** Milliseconds, at most. */
+const GATHER_FOR = 4;
 const LARGEST_BATCH = 512;
 /** Beyond this many waiting units new ones are refused: memory is bounded and clients are told to come back. */
 const LONGEST_QUEUE = 8192;
@@ -76,15 +76,26 @@ export class GroupCommit {
   }
 
   async #drain(): Promise<void> {
-    // Let those come along that are about to arrive: a flush costs the same for one as for a hundred.
-    await new Promise(resolve => setTimeout(resolve, GATHER_FOR));
+    let before = 0;
     while (this.#queue.length > 0) {
+      await this.#gather(before);
       const batch = this.#queue.splice(0, LARGEST_BATCH);
       const startedAt = this.#options.monotonic();
       await this.#commitBatch(batch);
       this.#options.onBatch?.(batch.length, (this.#options.monotonic() - startedAt) / 1000);
+      before = batch.length;
     }
     this.#running = undefined;
+  }
+
+  /**
+   * A flush costs the same for one unit as for a hundred. Whoever is ready in this turn of the event loop always
+   * comes along; while many come, we also wait a moment for as many as last time. A lone request never waits.
+   */
+  async #gather(before: number): Promise<void> {
+    const deadline = this.#options.monotonic() + GATHER_FOR;
+    do await new Promise(setImmediate);
+    while (this.#queue.length < before && this.#options.monotonic() < deadline);
   }
 
   async #commitBatch(batch: readonly Pending[]): Promise<void> {

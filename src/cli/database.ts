@@ -71,6 +71,7 @@ async function adopt(cli: Cli, options: AdoptOptions): Promise<void> {
       if (current?.issuer !== found.issuer) return false;
       await moveInstallation(trx, issuer);
       await appendAuditEvents(
+        database,
         trx,
         [
           {

@@ -55,7 +55,7 @@ async function doctor(cli: Cli): Promise<void> {
     }
   }
   const isHealthy = findings.every(({ severity }) => severity !== 'error');
-  cli.output.result({ ok: isHealthy, findings }, () =>
+  cli.output.result({ ok: isHealthy, checks: findings }, () =>
     findings
       .map(({ id, severity, finding, remedy }) => {
         const mark = cli.output.paint(severity.padEnd(7), STYLES[severity]);

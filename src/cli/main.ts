@@ -10,6 +10,22 @@ const env = readEnvironment();
 /** For what a command may have left open; nothing of ours needs longer. */
 const LINGERS_FOR_MS = 2_000;
 
+const ORPHANED_CHECK_EVERY_MS = 500;
+
+/**
+ * npm runs a script in a shell, and a SIGTERM for npm ends npm and the shell but reaches nobody below: the server
+ * would go on alone and keep its port.
+ */
+function whenOrphaned(listener: () => void): void {
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    listener();
+  }, ORPHANED_CHECK_EVERY_MS);
+  watch.unref();
+}
+
 const surroundings: Surroundings = {
   stdout: process.stdout,
   stderr: process.stderr,
@@ -23,7 +39,11 @@ const surroundings: Surroundings = {
   async ask(question) {
     const prompt = createInterface({ input: process.stdin, output: process.stderr });
     try {
-      return await prompt.question(question);
+      return await new Promise<string>((resolve, reject) => {
+        // Ctrl-C or the end of the input: no answer, which is a no.
+        prompt.once('close', () => resolve(''));
+        prompt.question(question).then(resolve, reject);
+      });
     } finally {
       prompt.close();
     }
@@ -31,6 +51,7 @@ const surroundings: Surroundings = {
   onStop(listener) {
     process.on('SIGTERM', listener);
     process.on('SIGINT', listener);
+    if (env.npm_lifecycle_event !== undefined) whenOrphaned(listener);
   },
   abandon: exitCode => process.exit(exitCode),
 };

@@ -4,20 +4,26 @@ import type { Cli } from './cli.js';
 import { FAILED, type Surroundings } from './command.js';
 import { firstRootKey, loadSettled } from './context.js';
 
-/** Resolves at the first request to stop; the second one ends everything at once. */
+/**
+ * One Ctrl-C reaches a program that npm started twice: from the terminal and from npm. Requests this close together
+ * are one request.
+ */
+const SAME_REQUEST_WITHIN_MS = 1_000;
+
+/** Resolves at the first request to stop; a second one ends everything at once. */
 export function untilStopped(
   surroundings: Surroundings,
   onFirst: () => void = () => undefined,
 ): Promise<void> {
+  const { clock } = surroundings;
   return new Promise(resolve => {
-    let requests = 0;
+    let firstAt: number | undefined;
     surroundings.onStop(() => {
-      requests += 1;
-      if (requests > 1) surroundings.abandon(FAILED);
-      else {
+      if (firstAt === undefined) {
+        firstAt = clock.monotonic();
         onFirst();
         resolve();
-      }
+      } else if (clock.monotonic() - firstAt > SAME_REQUEST_WITHIN_MS) surroundings.abandon(FAILED);
     });
   });
 }

@@ -61,7 +61,8 @@ export class Evaluation {
       const { facts } = first.state;
       ctx = fresh(repeated(first.req, ctx.oidc.body));
       ctx.state.facts = facts;
-      ctx.status = 404;
+      // As koa itself begins: not by the setter, which would make it the answer's status for good.
+      ctx.res.statusCode = 404;
     }
     if (ctx !== first) first.body = ctx.body;
   }
