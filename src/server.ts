@@ -162,7 +162,18 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       },
       edge(edgeParts),
     );
-    const jobs = createJobs({ database, nodeId, feed, ring, rotation, artifacts, revoked, metrics, clock, log });
+    const jobs = createJobs({
+      database,
+      nodeId,
+      feed,
+      ring,
+      rotation,
+      artifacts,
+      revoked,
+      metrics,
+      clock,
+      log,
+    });
     const main = createServer(
       {
         requestTimeout: config.http.requestTimeoutAfter * 1000,

@@ -100,7 +100,9 @@ export async function appendAuditEventsIfUnchanged(
 ): Promise<boolean> {
   const condition = 'where (select value from change_sequence where id = 1) = ? returning id';
   const sql = insertSql(database, `${database.nowSql} + ?`, condition);
-  const result = await database.write(on => on.raw(sql, [database.clockOffset, rowsOf(events, nodeId), sequence]));
+  const result = await database.write(on =>
+    on.raw(sql, [database.clockOffset, rowsOf(events, nodeId), sequence]),
+  );
   const written: unknown[] = Array.isArray(result) ? result : result.rows;
   return written.length > 0;
 }

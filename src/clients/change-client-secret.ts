@@ -94,7 +94,13 @@ export async function revokeClientSecret(
     if (before.revokedAt !== undefined) return before;
     const secret: ClientSecretRecord = { ...before, revokedAt: now };
     await secrets.setEnd(trx, secret);
-    await appendAuditEvents(context.database, trx, [told('client_secret.revoked', actor, secret)], context.nodeId, now);
+    await appendAuditEvents(
+      context.database,
+      trx,
+      [told('client_secret.revoked', actor, secret)],
+      context.nodeId,
+      now,
+    );
     await recordChange(trx, 'client', clientId, now);
     return secret;
   });

@@ -1,5 +1,6 @@
 import { isClientId } from '../crypto/random-id.js';
 import type { Queryable, Transaction } from '../database/connect.js';
+import { SharedValues } from '../database/shared-values.js';
 import type { ClientAuthMethod, GrantType } from '../protocol.js';
 import type { ResourceServerId } from '../resources/resource-server.js';
 import type { ClientRecord, ClientResource } from './client.js';
@@ -47,6 +48,8 @@ const ROWS_PER_STATEMENT = 400;
 
 export class ClientStore {
   readonly #secrets = new SecretStore();
+  readonly #resources = new SharedValues<readonly ClientResource[]>();
+  readonly #grantTypes = new SharedValues<readonly GrantType[]>();
 
   async find(on: Queryable, clientId: string): Promise<ClientRecord | undefined> {
     // What this server cannot have issued is refused without a read.
@@ -113,27 +116,33 @@ export class ClientStore {
     const secrets = await this.#secrets.listUsable(on, [...byClient.keys()]);
     return [...byClient.values()].flatMap(ofClient => {
       const [row] = ofClient;
-      return row === undefined ? [] : [clientOf(row, ofClient, secrets.get(row.client_id) ?? [])];
+      return row === undefined ? [] : [this.#clientOf(row, ofClient, secrets.get(row.client_id) ?? [])];
     });
+  }
+
+  #clientOf(row: Row, joined: readonly JoinedRow[], secrets: readonly ClientSecretRecord[]): ClientRecord {
+    return {
+      clientId: row.client_id,
+      name: row.name,
+      authMethod: row.auth_method,
+      grantTypes: this.#grantTypes.of(row.grant_types, () => JSON.parse(row.grant_types) as GrantType[]),
+      disabledAt: row.disabled_at === null ? undefined : Number(row.disabled_at),
+      createdAt: Number(row.created_at),
+      updatedAt: Number(row.updated_at),
+      resources: this.#resources.of(joined.map(keyOf).join('\n'), () => joined.flatMap(resourceOf)),
+      secrets,
+    };
   }
 }
 
-function clientOf(
-  row: Row,
-  joined: readonly JoinedRow[],
-  secrets: readonly ClientSecretRecord[],
-): ClientRecord {
-  return {
-    clientId: row.client_id,
-    name: row.name,
-    authMethod: row.auth_method,
-    grantTypes: JSON.parse(row.grant_types) as GrantType[],
-    disabledAt: row.disabled_at === null ? undefined : Number(row.disabled_at),
-    createdAt: Number(row.created_at),
-    updatedAt: Number(row.updated_at),
-    resources: joined.flatMap(resourceOf),
-    secrets,
-  };
+function keyOf(row: JoinedRow): string {
+  return JSON.stringify([
+    row.resource_id,
+    row.identifier,
+    row.scopes,
+    row.default_scopes,
+    Boolean(row.is_default),
+  ]);
 }
 
 function resourceOf(row: JoinedRow): ClientResource[] {

@@ -7,13 +7,15 @@ import type { KeyPolicy } from '../keys/key-policy.js';
 import type { KeyRing } from '../keys/key-ring.js';
 import type { Logger } from '../log.js';
 import type { Metrics } from '../metrics.js';
-import { CORE_PATHS } from '../oidc/discovery.js';
+import { DISCOVERY_PATHS } from '../oidc/discovery.js';
+import { CORE_PATHS } from '../oidc/provider.js';
+import { discovery } from './discovery.js';
 import { type Checks, livez, readyz } from './health.js';
 import { jwksAnswer, jwksPaths } from './jwks-cache.js';
 import { errors } from './middleware/errors.js';
 import { limits } from './middleware/limits.js';
-import { securityHeaders } from './middleware/security-headers.js';
 import { requestContext } from './middleware/request-context.js';
+import { securityHeaders } from './middleware/security-headers.js';
 import { type Route, router } from './router.js';
 
 export interface EdgeParts {
@@ -43,7 +45,10 @@ export function edge(parts: EdgeParts): readonly Middleware[] {
   return [
     requestContext({
       ...parts,
-      trustedProxies: { addresses: trustedProxyList(config.http.trustedProxies), hops: config.http.trustedHops },
+      trustedProxies: {
+        addresses: trustedProxyList(config.http.trustedProxies),
+        hops: config.http.trustedHops,
+      },
     }),
     errors(log),
     securityHeaders(config.issuer.startsWith('https:')),
@@ -84,7 +89,9 @@ function routes(parts: EdgeParts): ReadonlyMap<string, Route> {
     ctx.respond = false;
     answerJwks(ctx.req, ctx.res);
   };
+  const metadata: Route = { methods: READ, answer: discovery(parts.config, parts.ring) };
   return new Map<string, Route>([
+    ...DISCOVERY_PATHS.map((path): [string, Route] => [path, metadata]),
     ['/.well-known/jwks.json', { methods: READ, answer: keySet }],
     ['/oauth2/jwks', { methods: READ, answer: keySet }],
     ['/livez', { methods: READ, answer: livez }],

@@ -12,13 +12,13 @@ export interface Route {
  */
 export function router(issuer: string, routes: ReadonlyMap<string, Route>): Middleware {
   const prefix = new URL(issuer).pathname.replace(/\/$/, '');
-  return async (ctx, next) => {
+  return (ctx, next) => {
     const path = pathBelow(prefix, ctx.path);
     const route = path === undefined ? undefined : routes.get(path);
     if (path === undefined || route === undefined) {
       ctx.status = 404;
       ctx.body = { error: 'not_found', error_description: 'There is nothing at this address.' };
-      return;
+      return undefined;
     }
     ctx.state.route = path;
     if (!route.methods.includes(ctx.method)) {
@@ -26,13 +26,13 @@ export function router(issuer: string, routes: ReadonlyMap<string, Route>): Midd
       ctx.set('Allow', route.methods.join(', '));
       ctx.set('Cache-Control', 'no-store');
       ctx.body = { error: 'invalid_request', error_description: `Use ${route.methods.join(' or ')} here.` };
-      return;
+      return undefined;
     }
     if (prefix !== '') {
       Object.assign(ctx.req, { originalUrl: `${prefix}${path}${ctx.search}` });
       ctx.url = `${path}${ctx.search}`;
     }
-    await (route.answer === undefined ? next() : route.answer(ctx, next));
+    return route.answer === undefined ? next() : route.answer(ctx, next);
   };
 }
 

@@ -8,7 +8,6 @@ import type { ChangeFeed } from '../database/change-feed.js';
 import type { KeyRing } from '../keys/key-ring.js';
 import type { Logger } from '../log.js';
 import { CurrentProvider } from './current-provider.js';
-import { discovery } from './discovery.js';
 import { Evaluation } from './evaluation.js';
 import { noteRefusals } from './events.js';
 import type { BuiltProvider, ProviderParts } from './provider.js';
@@ -44,7 +43,10 @@ export class AuthorizationServer {
         parts.log.error({ event: 'core.error', err: error }, 'the core failed');
       });
       provider.silent = true;
-      const core = compose([discovery(parts.config), structuredTokens({ ...parts, policy: parts.tokenPolicy }), ...provider.middleware]);
+      const core = compose([
+        structuredTokens({ ...parts, policy: parts.tokenPolicy }),
+        ...provider.middleware,
+      ]);
       provider.middleware = [
         ...edge,
         ctx =>

@@ -1,46 +1,36 @@
-import type { Middleware } from 'koa';
-import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Config } from '../config/config.js';
-import { GRANT_TYPES } from '../protocol.js';
-import { ROUTES } from './provider.js';
+import type { ServedRing } from '../keys/key-ring.js';
+import { CLIENT_AUTH_METHODS, GRANT_TYPES } from '../protocol.js';
+import { DPOP_ALGORITHMS, ROUTES } from './provider.js';
+import { signingAlgorithms } from './signing-keys.js';
 
-const CACHE_CONTROL = 'public, max-age=300, stale-while-revalidate=60';
+/** Paths below the issuer's own at which the same document stands (RFC 8414 §3, OpenID Connect Discovery 1.0 §4). */
+export const DISCOVERY_PATHS = [
+  '/.well-known/openid-configuration',
+  '/.well-known/oauth-authorization-server',
+] as const;
 
 /**
- * The metadata of what this server does (RFC 8414, OpenID Connect Discovery 1.0), built from a list: the core
- * prints some members that no registry knows and some endpoints that are not offered.
+ * The metadata of what this server does. Built from a list and not taken from the core, which prints some members
+ * that no registry knows and endpoints that are not offered.
  */
-export function discovery(config: Config): Middleware {
-  return async (context, next) => {
-    await next();
-    const ctx = context as unknown as KoaContextWithOIDC;
-    if (ctx.oidc?.route !== 'discovery' || ctx.status !== 200) return;
-    const core = ctx.body as Record<string, unknown>;
-    ctx.set('Cache-Control', CACHE_CONTROL);
-    ctx.body = {
-      issuer: config.issuer,
-      jwks_uri: core.jwks_uri,
-      token_endpoint: core.token_endpoint,
-      introspection_endpoint: core.introspection_endpoint,
-      revocation_endpoint: core.revocation_endpoint,
-      grant_types_supported: [...GRANT_TYPES],
-      // RFC 8414 §2 requires it; there is no authorization endpoint, so there are none.
-      response_types_supported: [],
-      subject_types_supported: ['public'],
-      id_token_signing_alg_values_supported: core.id_token_signing_alg_values_supported,
-      token_endpoint_auth_methods_supported: core.token_endpoint_auth_methods_supported,
-      introspection_endpoint_auth_methods_supported: core.token_endpoint_auth_methods_supported,
-      revocation_endpoint_auth_methods_supported: core.token_endpoint_auth_methods_supported,
-      dpop_signing_alg_values_supported: core.dpop_signing_alg_values_supported,
-    };
+export function discoveryDocument(config: Config, served: ServedRing): Record<string, unknown> {
+  const at = (path: string): string => `${config.issuer}${path}`;
+  return {
+    issuer: config.issuer,
+    jwks_uri: at(ROUTES.jwks),
+    token_endpoint: at(ROUTES.token),
+    introspection_endpoint: at(ROUTES.introspection),
+    revocation_endpoint: at(ROUTES.revocation),
+    grant_types_supported: GRANT_TYPES,
+    // RFC 8414 §2 requires it; there is no authorization endpoint, so there are none.
+    response_types_supported: [],
+    subject_types_supported: ['public'],
+    // Only what has an active key: the core would also promise what it can merely verify.
+    id_token_signing_alg_values_supported: signingAlgorithms(served),
+    token_endpoint_auth_methods_supported: CLIENT_AUTH_METHODS,
+    introspection_endpoint_auth_methods_supported: CLIENT_AUTH_METHODS,
+    revocation_endpoint_auth_methods_supported: CLIENT_AUTH_METHODS,
+    dpop_signing_alg_values_supported: DPOP_ALGORITHMS,
   };
 }
-
-/** Paths, relative to the issuer's own, that are answered by the core, with the methods they take. */
-export const CORE_PATHS: ReadonlyMap<string, readonly string[]> = new Map([
-  [ROUTES.token, ['POST', 'OPTIONS']],
-  [ROUTES.introspection, ['POST', 'OPTIONS']],
-  [ROUTES.revocation, ['POST', 'OPTIONS']],
-  ['/.well-known/openid-configuration', ['GET', 'HEAD', 'OPTIONS']],
-  ['/.well-known/oauth-authorization-server', ['GET', 'HEAD', 'OPTIONS']],
-]);

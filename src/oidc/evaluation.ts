@@ -57,7 +57,8 @@ export class Evaluation {
       if (stale === undefined) break;
       for (const name of res.getHeaderNames()) if (!headers.has(name)) res.removeHeader(name);
       if (attempt === ATTEMPTS) return unavailable(first);
-      if (stale.sequence !== undefined) await this.#options.feed.catchUpTo(stale.sequence).catch(() => undefined);
+      if (stale.sequence !== undefined)
+        await this.#options.feed.catchUpTo(stale.sequence).catch(() => undefined);
       const { facts } = first.state;
       ctx = fresh(repeated(first.req, ctx.oidc.body));
       ctx.state.facts = facts;
@@ -88,7 +89,10 @@ export class Evaluation {
     } catch (error) {
       if (isAppError(error, 'stale')) return { sequence: undefined };
       if (!isAppError(error, 'database_unavailable')) {
-        this.#options.log.error({ event: 'commit.failed', request_id: facts.requestId, err: error }, 'a commit failed');
+        this.#options.log.error(
+          { event: 'commit.failed', request_id: facts.requestId, err: error },
+          'a commit failed',
+        );
       }
       return unavailable(ctx);
     }

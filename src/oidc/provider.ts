@@ -44,6 +44,15 @@ export const ROUTES = {
   backchannel_authentication: '/oauth2/ciba',
 } as const;
 
+export const DPOP_ALGORITHMS = ['ES256', 'EdDSA'] as const;
+
+/** Paths that the core answers, with the methods they take. Whatever is not here does not exist. */
+export const CORE_PATHS: ReadonlyMap<string, readonly string[]> = new Map([
+  [ROUTES.token, ['POST', 'OPTIONS']],
+  [ROUTES.introspection, ['POST', 'OPTIONS']],
+  [ROUTES.revocation, ['POST', 'OPTIONS']],
+]);
+
 export interface BuiltProvider {
   readonly provider: Provider;
   readonly recordOf: RecordOf;
@@ -79,7 +88,7 @@ export function buildProvider(parts: ProviderParts, jwks: { keys: unknown[] }): 
       userinfoSigningAlgValues: ['ES256', 'RS256'],
       introspectionSigningAlgValues: ['ES256', 'RS256'],
       authorizationSigningAlgValues: ['ES256', 'RS256'],
-      dPoPSigningAlgValues: ['ES256', 'EdDSA'],
+      dPoPSigningAlgValues: [...DPOP_ALGORITHMS],
     },
     pkce: { required: () => true },
     allowOmittingSingleRegisteredRedirectUri: false,
@@ -117,7 +126,7 @@ export function buildProvider(parts: ProviderParts, jwks: { keys: unknown[] }): 
   };
   const provider = new Provider(parts.config.issuer, configuration);
   pinIssuer(provider, parts.config.issuer);
-  installed = installClients(provider, parts.clients, parts.hasher);
+  installed = installClients(provider, parts.clients);
   installClientAuthentication(provider, installed, parts.hasher, parts.databaseNow);
   installReplayDetection(provider, parts);
   return { provider, recordOf };

@@ -1,8 +1,11 @@
 import type { Middleware } from 'koa';
 import { errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { RevokedTokenStore } from '../clients/revoked-token-store.js';
-import type { currentUnit } from './adapter.js';
+import { ROUTES } from './provider.js';
 import type { TokenFacts, TokenPolicy } from './token-policy.js';
+import type { UnitOfWork } from './unit-of-work.js';
+
+type Context = Parameters<Middleware>[0];
 
 /** Claims of one of our own JWTs, after the verifier has accepted it against our own keys. */
 export interface OwnAccessToken {
@@ -28,10 +31,10 @@ export interface StructuredTokensOptions {
  * the question, so that client authentication and parameter checks stay the core's.
  */
 export function structuredTokens(options: StructuredTokensOptions): Middleware {
-  return async (context, next) => {
+  const answer = async (context: Context, next: () => Promise<unknown>): Promise<void> => {
     await next();
-    const unit = currentUnitOf(context);
-    if (!(unit?.refusal instanceof errors.UnsupportedTokenType)) return;
+    const unit = context.state.unit as UnitOfWork;
+    if (!(unit.refusal instanceof errors.UnsupportedTokenType)) return;
     const ctx = context as unknown as KoaContextWithOIDC;
     const caller = ctx.oidc.client?.clientId;
     const token = ctx.oidc.params?.token;
@@ -52,10 +55,7 @@ export function structuredTokens(options: StructuredTokensOptions): Middleware {
       options.revoked.revoke(trx, { kind: 'jti', value: claims.jti, expiresAt: claims.exp * 1000, now }),
     );
   };
-}
-
-function currentUnitOf(ctx: { state: Record<string, unknown> }): ReturnType<typeof currentUnit> {
-  return ctx.state.unit as ReturnType<typeof currentUnit>;
+  return (ctx, next) => (ctx.path === ROUTES.token ? next() : answer(ctx, next));
 }
 
 async function introspection(

@@ -8,7 +8,7 @@ export class UnitOfWork {
   readonly operations: Operation[] = [];
   readonly events: AuditEvent[] = [];
   /** Artifacts written or removed by this request: what it reads back must be what it wrote. */
-  readonly artifacts = new Map<string, Readonly<Record<string, unknown>> | undefined>();
+  #artifacts: Map<string, Readonly<Record<string, unknown>> | undefined> | undefined;
   /** The client secret that opened the door. */
   credentialId: string | undefined;
   /** The jti of a JWT that was introspected or revoked; never that of an opaque token, which is the token itself. */
@@ -19,5 +19,11 @@ export class UnitOfWork {
 
   constructor(sequence: number) {
     this.sequence = sequence;
+  }
+
+  /** Made when it is needed: most requests write no artifact. */
+  get artifacts(): Map<string, Readonly<Record<string, unknown>> | undefined> {
+    this.#artifacts ??= new Map();
+    return this.#artifacts;
   }
 }

@@ -12,13 +12,13 @@ function refuse(ctx: Parameters<Middleware>[0], status: number, description: str
 
 /** Bounds on what a caller may send, before anything looks at it. */
 export function limits(bodyLimit: number): Middleware {
-  return async (ctx, next) => {
+  return (ctx, next) => {
     if (ctx.url.length > LONGEST_URL)
       return refuse(ctx, 414, `The address is longer than ${LONGEST_URL} characters.`);
     const length = ctx.request.length;
     if (length !== undefined && length > bodyLimit) {
       return refuse(ctx, 413, `The body is longer than ${bodyLimit} bytes.`);
     }
-    await next();
+    return next();
   };
 }

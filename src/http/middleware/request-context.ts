@@ -18,7 +18,7 @@ export interface RequestContextOptions {
  * faults are what people look for.
  */
 export function requestContext({ trustedProxies, clock, log, metrics }: RequestContextOptions): Middleware {
-  return async (ctx, next) => {
+  return (ctx, next) => {
     const startedAt = clock.monotonic();
     const { req, res } = ctx;
     // Never the caller's own: it ends up in the audit, where a chosen id would point at somebody else's request.
@@ -50,6 +50,6 @@ export function requestContext({ trustedProxies, clock, log, metrics }: RequestC
         'request',
       );
     });
-    await next();
+    return next();
   };
 }
