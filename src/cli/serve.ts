@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8';
 import type { Command } from 'commander';
 import { createLogger } from '../log.js';
 import type { Cli } from './cli.js';
@@ -28,7 +29,16 @@ export function untilStopped(
   });
 }
 
+/**
+ * By default V8 lets the heap grow to four times what is alive before it collects, because the machine's memory is
+ * large. A server that keeps ten thousand clients in memory would take a quarter of a gigabyte for half of it.
+ */
+function keepHeapSmall(): void {
+  setFlagsFromString('--heap-growing-percent=150');
+}
+
 async function serve(cli: Cli): Promise<void> {
+  keepHeapSmall();
   const { surroundings } = cli;
   const config = loadSettled(cli);
   const log = createLogger(config.log, surroundings.log);

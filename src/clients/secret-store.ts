@@ -57,11 +57,18 @@ export class SecretStore {
 
   /** Moves last uses forward, never back: nodes report in any order. */
   async recordUses(trx: Transaction, uses: ReadonlyMap<string, number>): Promise<void> {
-    for (const [id, at] of uses) {
+    const all = [...uses];
+    for (let start = 0; start < all.length; start += ROWS_PER_STATEMENT) {
+      const part = all.slice(start, start + ROWS_PER_STATEMENT);
+      const cases = part.map(() => 'when ? then cast(? as bigint)').join(' ');
+      const used = trx.raw(`case id ${cases} end`, part.flat());
       await trx('client_secrets')
-        .where({ id })
-        .where(row => row.whereNull('last_used_at').orWhere('last_used_at', '<', at))
-        .update({ last_used_at: at });
+        .whereIn(
+          'id',
+          part.map(([id]) => id),
+        )
+        .where(row => row.whereNull('last_used_at').orWhere('last_used_at', '<', used))
+        .update({ last_used_at: used });
     }
   }
 

@@ -157,12 +157,12 @@ export const SETTINGS = {
     says: 'How far the clocks of verifiers may be off before a retained key is withdrawn too early.',
   }),
   'tokens.accessTokenFor': setting<number>({
-    kind: duration(1, HOUR),
+    kind: duration(MINUTE, HOUR),
     fallback: 10 * MINUTE,
     says: 'Life of an access token unless its resource server says otherwise.',
   }),
   'tokens.longestTokenFor': setting<number>({
-    kind: duration(1, HOUR),
+    kind: duration(MINUTE, HOUR),
     fallback: HOUR,
     says: 'Longest life that a resource server may ask for; retained signing keys stay published accordingly.',
   }),

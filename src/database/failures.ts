@@ -18,7 +18,7 @@ export function isUniqueViolation(error: unknown): boolean {
 }
 
 // Node's network errors, and what SQLite says of a file it cannot use.
-const UNREACHABLE = new Set<string>([
+const UNREACHABLE: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
   'EPIPE',
@@ -32,7 +32,7 @@ const UNREACHABLE = new Set<string>([
   'SQLITE_FULL',
   'SQLITE_READONLY',
   'SQLITE_BUSY',
-]) as ReadonlySet<string>;
+]);
 
 function isUnavailable(error: unknown): boolean {
   const code = codeOf(error);

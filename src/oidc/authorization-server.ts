@@ -5,7 +5,6 @@ import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { GroupCommit } from '../audit/group-commit.js';
 import type { RevokedTokenStore } from '../clients/revoked-token-store.js';
 import type { ChangeFeed } from '../database/change-feed.js';
-import type { KeyRing } from '../keys/key-ring.js';
 import type { Logger } from '../log.js';
 import { CurrentProvider } from './current-provider.js';
 import { Evaluation } from './evaluation.js';
@@ -14,7 +13,6 @@ import type { BuiltProvider, ProviderParts } from './provider.js';
 import { type OwnAccessToken, structuredTokens } from './structured-tokens.js';
 
 export interface AuthorizationServerParts extends ProviderParts {
-  readonly ring: KeyRing;
   readonly feed: ChangeFeed;
   readonly groupCommit: GroupCommit;
   readonly revoked: RevokedTokenStore;

@@ -1,5 +1,6 @@
 import { type Client, errors, Provider } from 'oidc-provider';
 import { matchClientSecret } from '../clients/client-secret.js';
+import type { SecretUses } from '../clients/secret-uses.js';
 import type { SecretHasher } from '../crypto/secret-hash.js';
 import { currentUnit } from './adapter.js';
 import type { RecordOf } from './client-adapter.js';
@@ -9,6 +10,13 @@ function presentedMethod(): 'client_secret_basic' | 'client_secret_post' {
   return Provider.ctx?.headers.authorization === undefined ? 'client_secret_post' : 'client_secret_basic';
 }
 
+export interface ClientAuthenticationParts {
+  readonly hasher: SecretHasher;
+  /** The database's clock as this node knows it, milliseconds. */
+  readonly databaseNow: () => number;
+  readonly secretUses: SecretUses;
+}
+
 /**
  * Checks secrets against their stored hashes, all of a client's live ones in one constant time, and enforces the
  * registered method (OpenID Connect Core 9) and grant types (RFC 6749 §5.2).
@@ -16,8 +24,7 @@ function presentedMethod(): 'client_secret_basic' | 'client_secret_post' {
 export function installClientAuthentication(
   provider: Provider,
   recordOf: RecordOf,
-  hasher: SecretHasher,
-  databaseNow: () => number,
+  { hasher, databaseNow, secretUses }: ClientAuthenticationParts,
 ): void {
   const prototype = provider.Client.prototype as Client & {
     compareClientSecret(presented: string): Promise<boolean>;
@@ -26,10 +33,12 @@ export function installClientAuthentication(
 
   prototype.compareClientSecret = async function (this: Client, presented) {
     const record = recordOf(this);
-    const secret = matchClientSecret(hasher, record.secrets, presented, databaseNow());
+    const now = databaseNow();
+    const secret = matchClientSecret(hasher, record.secrets, presented, now);
     if (secret === undefined || record.authMethod !== presentedMethod()) return false;
     const unit = currentUnit();
     if (unit !== undefined) unit.credentialId = secret.id;
+    secretUses.note(secret.id, now);
     return true;
   };
 

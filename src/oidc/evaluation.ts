@@ -74,7 +74,9 @@ export class Evaluation {
     ctx.state.unit = unit;
     if (ctx.path === ROUTES.token && !(await this.#maySign())) return unavailable(ctx);
     await core(ctx);
-    if (isAppError(unit.refusal, 'database_unavailable')) return unavailable(ctx);
+    if (isAppError(unit.refusal, 'database_unavailable') || isAppError(unit.refusal, 'not_ready')) {
+      return unavailable(ctx);
+    }
     if (ctx.status >= 500) this.#tellFault(ctx, unit.refusal, facts);
     const event = auditEventOf(ctx, unit, facts);
     if (event !== undefined) unit.events.push(event);

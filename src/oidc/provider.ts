@@ -1,9 +1,11 @@
 import { type Configuration, Provider } from 'oidc-provider';
 import type { ClientRecord } from '../clients/client.js';
+import type { SecretUses } from '../clients/secret-uses.js';
 import type { Config } from '../config/config.js';
 import type { SecretHasher } from '../crypto/secret-hash.js';
 import type { Database } from '../database/connect.js';
 import type { RecordCache } from '../database/record-cache.js';
+import type { KeyRing } from '../keys/key-ring.js';
 import { CLIENT_AUTH_METHODS, GRANT_TYPES } from '../protocol.js';
 import type { ResourceServer } from '../resources/resource-server.js';
 import { ArtifactAdapter } from './adapter.js';
@@ -21,6 +23,8 @@ export interface ProviderParts {
   readonly artifacts: ArtifactStore;
   readonly clients: RecordCache<ClientRecord>;
   readonly resources: RecordCache<ResourceServer>;
+  readonly ring: KeyRing;
+  readonly secretUses: SecretUses;
   readonly hasher: SecretHasher;
   readonly cookieKeys: readonly string[];
   readonly dpopNonceSecret: Buffer;
@@ -65,7 +69,7 @@ export function buildProvider(parts: ProviderParts, jwks: { keys: unknown[] }): 
     if (installed === undefined) throw new TypeError('the provider is not complete yet');
     return installed(client);
   };
-  const indicators = new ResourceIndicators(recordOf, parts.resources);
+  const indicators = new ResourceIndicators(recordOf, parts);
   const { tokenPolicy } = parts;
   const configuration: Configuration = {
     adapter: model => new ArtifactAdapter(model, parts),
@@ -127,7 +131,7 @@ export function buildProvider(parts: ProviderParts, jwks: { keys: unknown[] }): 
   const provider = new Provider(parts.config.issuer, configuration);
   pinIssuer(provider, parts.config.issuer);
   installed = installClients(provider, parts.clients);
-  installClientAuthentication(provider, installed, parts.hasher, parts.databaseNow);
+  installClientAuthentication(provider, installed, parts);
   installReplayDetection(provider, parts);
   return { provider, recordOf };
 }

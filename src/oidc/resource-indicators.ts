@@ -5,9 +5,18 @@ import {
   type KoaContextWithOIDC,
 } from 'oidc-provider';
 import type { ClientResource } from '../clients/client.js';
+import type { Config } from '../config/config.js';
 import type { RecordCache } from '../database/record-cache.js';
+import { AppError } from '../errors.js';
+import type { KeyRing } from '../keys/key-ring.js';
 import type { ResourceServer } from '../resources/resource-server.js';
 import type { RecordOf } from './client-adapter.js';
+
+export interface ResourceIndicatorsParts {
+  readonly resources: RecordCache<ResourceServer>;
+  readonly ring: KeyRing;
+  readonly config: Pick<Config, 'tokens'>;
+}
 
 /**
  * The core knows one global, frozen set of scopes. Resource scopes are ours: what a token may carry is decided
@@ -16,10 +25,14 @@ import type { RecordOf } from './client-adapter.js';
 export class ResourceIndicators {
   readonly #recordOf: RecordOf;
   readonly #resources: RecordCache<ResourceServer>;
+  readonly #ring: KeyRing;
+  readonly #longestTokenFor: number;
 
-  constructor(recordOf: RecordOf, resources: RecordCache<ResourceServer>) {
+  constructor(recordOf: RecordOf, { resources, ring, config }: ResourceIndicatorsParts) {
     this.#recordOf = recordOf;
     this.#resources = resources;
+    this.#ring = ring;
+    this.#longestTokenFor = config.tokens.longestTokenFor;
   }
 
   /** A request without `resource` is for the client's default resource server; real clients send none. */
@@ -41,11 +54,16 @@ export class ResourceIndicators {
     if (link === undefined) throw new errors.InvalidTarget('the client may not use this resource server');
     const resource = this.#resources.peek(link.resourceId) ?? (await this.#resources.find(link.resourceId));
     if (resource === undefined) throw new errors.InvalidTarget('the resource server does not exist');
+    if (!this.#ring.served.signing.has(resource.alg)) {
+      // Its key is still being announced, or damaged. Nothing is signed with another algorithm in its place.
+      throw new AppError('not_ready', 'The resource server cannot be served now.', { detail: resource.alg });
+    }
     takeScopes(ctx, link);
     return {
       scope: link.scopes.join(' '),
       audience: resource.identifier,
-      accessTokenTTL: resource.accessTokenFor,
+      // Signing keys stay published for the longest life that the configuration allows, whatever was stored earlier.
+      accessTokenTTL: Math.min(resource.accessTokenFor, this.#longestTokenFor),
       accessTokenFormat: resource.accessTokenFormat,
       jwt: { sign: { alg: resource.alg } },
     } as CoreResourceServer;

@@ -17,7 +17,7 @@ export interface OwnAccessToken {
   readonly jti: string;
   readonly client_id: string;
   readonly scope?: string;
-  readonly cnf?: { readonly jkt?: string };
+  readonly cnf?: unknown;
 }
 
 export interface StructuredTokensOptions {
@@ -64,7 +64,7 @@ async function introspection(
   claims: OwnAccessToken | undefined,
 ): Promise<Record<string, unknown>> {
   if (claims === undefined || !(await policy.isActiveFor(caller, factsOf(claims)))) return { active: false };
-  return { active: true, token_type: claims.cnf?.jkt === undefined ? 'Bearer' : 'DPoP', ...claims };
+  return { active: true, token_type: claims.cnf === undefined ? 'Bearer' : 'DPoP', ...claims };
 }
 
 function factsOf(claims: OwnAccessToken): TokenFacts {

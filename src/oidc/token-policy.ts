@@ -1,6 +1,8 @@
 import type { AccessToken, Client, ClientCredentials, KoaContextWithOIDC, RefreshToken } from 'oidc-provider';
+import type { ClientRecord } from '../clients/client.js';
 import type { RevokedTokenStore } from '../clients/revoked-token-store.js';
 import type { Database } from '../database/connect.js';
+import type { RecordCache } from '../database/record-cache.js';
 import type { ResourceStore } from '../resources/resource-store.js';
 
 /** What introspection and revocation need to know of a token, whatever its format. */
@@ -21,11 +23,18 @@ export class TokenPolicy {
   readonly #database: Database;
   readonly #resources: ResourceStore;
   readonly #revoked: RevokedTokenStore;
+  readonly #clients: RecordCache<ClientRecord>;
 
-  constructor(database: Database, resources: ResourceStore, revoked: RevokedTokenStore) {
+  constructor(
+    database: Database,
+    resources: ResourceStore,
+    revoked: RevokedTokenStore,
+    clients: RecordCache<ClientRecord>,
+  ) {
     this.#database = database;
     this.#resources = resources;
     this.#revoked = revoked;
+    this.#clients = clients;
   }
 
   readonly mayIntrospect = async (
@@ -49,7 +58,11 @@ export class TokenPolicy {
   ): Promise<boolean> => client.clientId === token.clientId;
 
   async isActiveFor(caller: string, token: TokenFacts): Promise<boolean> {
-    return (await this.#maySee(caller, token)) && !(await this.#isRevoked(token));
+    return (
+      (await this.#maySee(caller, token)) &&
+      (await this.#isClientLive(token.clientId)) &&
+      !(await this.#isRevoked(token))
+    );
   }
 
   async #maySee(caller: string, token: TokenFacts): Promise<boolean> {
@@ -58,6 +71,11 @@ export class TokenPolicy {
     if (audience === undefined) return false;
     const resource = await this.#database.read(on => this.#resources.findByIdentifier(on, audience));
     return resource?.introspectors.includes(caller) ?? false;
+  }
+
+  async #isClientLive(clientId: string): Promise<boolean> {
+    const client = await this.#clients.find(clientId);
+    return client !== undefined && client.disabledAt === undefined;
   }
 
   async #isRevoked(token: TokenFacts): Promise<boolean> {

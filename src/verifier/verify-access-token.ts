@@ -77,12 +77,27 @@ const CLAIM_FAULTS: Readonly<Record<string, VerificationErrorCode>> = {
  * @throws TypeError when an option is missing, contradictory or unsafe.
  */
 export function createVerifier(options: VerifierOptions): AccessTokenVerifier<AccessTokenClaims> {
-  return new JwtVerifier(options);
+  if (typeof options.audience !== 'string' || options.audience === '')
+    throw new TypeError('audience must be this resource server’s identifier');
+  return new JwtVerifier(options, options.audience);
+}
+
+/**
+ * For the issuer itself, which answers questions about its own tokens for others (RFC 7662): a token may be meant
+ * for any resource server and may be bound to a key. Whoever asks must check both.
+ *
+ * @throws TypeError as `createVerifier`.
+ */
+export function createIssuerVerifier(
+  options: Omit<VerifierOptions, 'audience'>,
+): AccessTokenVerifier<AccessTokenClaims> {
+  return new JwtVerifier(options, undefined);
 }
 
 class JwtVerifier implements AccessTokenVerifier<AccessTokenClaims> {
   readonly #issuer: string;
-  readonly #audience: string;
+  /** Undefined: the issuer itself is asking. */
+  readonly #audience: string | undefined;
   readonly #algorithms: readonly SignatureAlgorithm[];
   readonly #clockToleranceFor: number;
   readonly #requiredScopes: readonly string[];
@@ -90,11 +105,9 @@ class JwtVerifier implements AccessTokenVerifier<AccessTokenClaims> {
   readonly #now: () => number;
   readonly #keys: KeySource;
 
-  constructor(options: VerifierOptions) {
+  constructor(options: Omit<VerifierOptions, 'audience'>, audience: string | undefined) {
     this.#issuer = checkedUrl(options.issuer, 'issuer', options.isHttpAllowed === true);
-    if (typeof options.audience !== 'string' || options.audience === '')
-      throw new TypeError('audience must be this resource server’s identifier');
-    this.#audience = options.audience;
+    this.#audience = audience;
     this.#algorithms = [...(options.algorithms ?? DEFAULT_ALGORITHMS)];
     if (this.#algorithms.length === 0 || !this.#algorithms.every(isSignatureAlgorithm))
       throw new TypeError('algorithms must name asymmetric signature algorithms');
@@ -158,7 +171,7 @@ class JwtVerifier implements AccessTokenVerifier<AccessTokenClaims> {
       const { payload } = await jwtVerify(token, key, {
         algorithms: [alg],
         issuer: this.#issuer,
-        audience: this.#audience,
+        ...(this.#audience === undefined ? {} : { audience: this.#audience }),
         requiredClaims: [...REQUIRED_CLAIMS],
         clockTolerance: this.#clockToleranceFor,
         currentDate: new Date(this.#now()),
@@ -174,7 +187,7 @@ class JwtVerifier implements AccessTokenVerifier<AccessTokenClaims> {
     // A token from the future was stamped by a broken clock; its lifetime cannot be trusted either.
     if (Number(payload.iat) > this.#now() / 1000 + this.#clockToleranceFor)
       throw new VerificationError('not_yet_valid', 'the token was issued in the future');
-    refuseSenderConstrained(payload);
+    if (this.#audience !== undefined) refuseSenderConstrained(payload);
     // Presence and kind of every required claim have just been checked.
     return Object.freeze(payload) as AccessTokenClaims;
   }
@@ -228,7 +241,7 @@ function translated(cause: unknown): VerificationError {
   return new VerificationError('key_unsuitable', 'the key cannot check the signature', { cause });
 }
 
-function keySource(options: VerifierOptions, now: () => number): KeySource {
+function keySource(options: Omit<VerifierOptions, 'audience'>, now: () => number): KeySource {
   const { issuer, jwks, jwksUri, keyCache, onKeyCacheEvent } = options;
   if (jwks !== undefined && jwksUri !== undefined) throw new TypeError('give jwks or jwksUri, not both');
   if (jwks !== undefined) return new LocalKeys(jwks);

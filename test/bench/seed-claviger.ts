@@ -7,6 +7,7 @@ import { localRootKey } from '../../src/crypto/root-key.js';
 import { openDatabase } from '../../src/database/connect.js';
 import { openInstallation } from '../../src/database/installation.js';
 import { createResourceServer } from '../../src/resources/change-resource-server.js';
+import type { ResourceServer } from '../../src/resources/resource-server.js';
 import { BENCH_RESOURCES, BENCH_SCOPE, type BenchClient } from './bench-names.js';
 
 export interface SeedTarget {
@@ -33,7 +34,7 @@ export const seedClaviger: Seed = async (target, count) => {
   const database = openDatabase({ url: target.databaseUrl });
   try {
     const { keys } = await openInstallation(database, localRootKey(target.rootKey), target);
-    const servers = [];
+    const servers: ResourceServer[] = [];
     for (const [name, alg] of [
       ['es256', 'ES256'],
       ['rs256', 'RS256'],
@@ -70,7 +71,12 @@ export const seedClaviger: Seed = async (target, count) => {
         },
       };
     });
-    await database.transaction(trx => new ClientStore().insertMany(trx, made.map(({ client }) => client)));
+    await database.transaction(trx =>
+      new ClientStore().insertMany(
+        trx,
+        made.map(({ client }) => client),
+      ),
+    );
     return made.map(({ client, clientSecret }) => ({ clientId: client.clientId, clientSecret }));
   } finally {
     await database.close();

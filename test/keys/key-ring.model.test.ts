@@ -1,9 +1,10 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import type { NodeLease } from '../../src/database/node-leases.js';
 import { after, type KeyPolicy } from '../../src/keys/key-policy.js';
 import { planRotation, revokePlan } from '../../src/keys/key-schedule.js';
 import { activeOf, assertInvariants, isPublished, isReleasable } from '../../src/keys/key-state.js';
-import type { NodeLease, Ring } from '../../src/keys/signing-key.js';
+import type { Ring } from '../../src/keys/signing-key.js';
 import type { SigningAlgorithm } from '../../src/protocol.js';
 import { DrivenRing, EMPTY, policy, seconds, T0 } from './rings.js';
 

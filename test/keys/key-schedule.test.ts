@@ -1,8 +1,9 @@
 import { expect } from 'chai';
+import type { NodeLease } from '../../src/database/node-leases.js';
 import { nextEvents, nextTransition, planRotation } from '../../src/keys/key-schedule.js';
 import { activeOf, successorOf } from '../../src/keys/key-state.js';
 import { publishJwks } from '../../src/keys/published-jwks.js';
-import type { NodeLease } from '../../src/keys/signing-key.js';
+
 import { DrivenRing, EMPTY, policy, seconds, T0 } from './rings.js';
 
 const DUE = T0 + seconds(policy.rotateEvery);

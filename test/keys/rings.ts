@@ -1,7 +1,8 @@
+import type { NodeLease } from '../../src/database/node-leases.js';
 import { deriveKeyPolicy, type KeyPolicy } from '../../src/keys/key-policy.js';
 import { nextTransition } from '../../src/keys/key-schedule.js';
 import { applyTransition, keysNeededBy, type Transition } from '../../src/keys/key-state.js';
-import type { NewSigningKey, NodeLease, Ring } from '../../src/keys/signing-key.js';
+import type { NewSigningKey, Ring } from '../../src/keys/signing-key.js';
 import type { SigningAlgorithm } from '../../src/protocol.js';
 
 export const T0 = 1_800_000_000_000;
@@ -15,7 +16,8 @@ export const policy: KeyPolicy = deriveKeyPolicy({
     jwksMaxAgeFor: 300,
     clockSkewFor: 60,
   },
-  tokens: { longestTokenFor: 3600 },
+  environment: 'test',
+  tokens: { accessTokenFor: 600, longestTokenFor: 3600 },
 });
 
 /** A ring that a test drives; its keys are named k1, k2, … and hold no real key, which the ring never looks at. */
