@@ -5,6 +5,7 @@ import { hostname } from 'node:os';
 import { GroupCommit } from './audit/group-commit.js';
 import { ClientStore } from './clients/client-store.js';
 import { RevokedTokenStore } from './clients/revoked-token-store.js';
+import { SecretUses } from './clients/secret-uses.js';
 import { type Clock, systemClock } from './clock.js';
 import type { Config, Secret } from './config/config.js';
 import { localRootKey } from './crypto/root-key.js';
@@ -120,6 +121,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       load: (on, id) => resourceStore.find(on, id),
     });
     const artifacts = new ArtifactStore({ hasher: keys.hasher, envelope: keys.artifactEnvelope });
+    const secretUses = new SecretUses(database);
     const groupCommit = new GroupCommit({
       database,
       nodeId,
@@ -150,8 +152,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         hasher: keys.hasher,
         cookieKeys: [keys.cookieKey.toString('base64url')],
         dpopNonceSecret: keys.dpopNonceSecret,
-        tokenPolicy: new TokenPolicy(database, resourceStore, revoked),
+        tokenPolicy: new TokenPolicy(database, resourceStore, revoked, clients),
         databaseNow: () => clock.now() - ring.clockDrift,
+        secretUses,
         ring,
         feed,
         groupCommit,
@@ -170,6 +173,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       rotation,
       artifacts,
       revoked,
+      secretUses,
       metrics,
       clock,
       log,
@@ -184,7 +188,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     );
     const operations = createServer(createOperationsApp(edgeParts).callback());
     await listen(main, config.http.port, config.http.host);
-    await listen(operations, config.http.operationsPort, config.http.operationsHost);
+    await listen(operations, config.http.operationsPort, config.http.operationsHost).catch(async error => {
+      await stop(main, 0);
+      throw error;
+    });
     if (options.hasTimers !== false) jobs.start();
 
     return {
@@ -199,6 +206,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         await jobs.stop();
         await Promise.all([stop(main, config.http.shutdownAfter), stop(operations, 1)]);
         await groupCommit.settled();
+        await secretUses
+          .flush()
+          .catch((error: unknown) => log.warn({ err: error }, 'last uses could not be written'));
         await ring
           .leave()
           .catch((error: unknown) => log.warn({ err: error }, 'the lease could not be given up'));

@@ -1,4 +1,5 @@
 import type { RevokedTokenStore } from '../clients/revoked-token-store.js';
+import type { SecretUses } from '../clients/secret-uses.js';
 import type { Clock } from '../clock.js';
 import type { ChangeFeed } from '../database/change-feed.js';
 import type { Database } from '../database/connect.js';
@@ -19,6 +20,7 @@ export interface JobParts {
   readonly rotation: RotationContext;
   readonly artifacts: ArtifactStore;
   readonly revoked: RevokedTokenStore;
+  readonly secretUses: SecretUses;
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly log: Logger;
@@ -26,12 +28,13 @@ export interface JobParts {
 
 /** All that happens by itself on a node. */
 export function createJobs(parts: JobParts): JobRunner {
-  const { feed, ring } = parts;
+  const { feed, ring, secretUses } = parts;
   return new JobRunner(
     [
       { name: 'read-changes', every: 0.25, run: () => feed.catchUp() },
       { name: 'heartbeat', every: 5, run: () => ring.heartbeat() },
       { name: 'rotate-keys', every: 10, run: () => rotateKeys(parts) },
+      { name: 'record-secret-uses', every: 5, run: () => secretUses.flush() },
       { name: 'expire-artifacts', every: 60, run: () => expireArtifacts(parts) },
     ],
     parts.log,

@@ -93,7 +93,7 @@ describe('the command line', () => {
   }
 
   it('refuses a root key given by --set', async () => {
-    const rootKey = 'q'.repeat(22) + 'AbCdEfGhIjKlMnOpQrStU';
+    const rootKey = `${'q'.repeat(22)}AbCdEfGhIjKlMnOpQrStU`;
     const { exitCode, stdout, stderr } = await run(['config', 'print', '--set', `rootKey=${rootKey}`], at);
     expect(exitCode).to.equal(2);
     expect(stdout + stderr).to.not.include(rootKey);
