@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import knexModule, { type Knex } from 'knex';
 import pg from 'pg';
@@ -138,10 +138,25 @@ function openPostgres(options: DatabaseOptions): Knex {
   });
 }
 
+/** For its owner only, before there is anything in it; SQLite gives its other files the mode of this one. */
+function createFile(file: string): void {
+  try {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    closeSync(openSync(file, 'a', 0o600));
+  } catch (cause) {
+    throw new AppError(
+      'database_unavailable',
+      `The database file ${file} cannot be opened for writing. Correct its permissions or database.url.`,
+      { cause },
+    );
+  }
+}
+
 /**
  * Opens the database. Nothing is created but the folder and the file of a missing SQLite database.
  *
- * @throws AppError `configuration_invalid` for an URL of an unknown kind.
+ * @throws AppError `configuration_invalid` for an URL of an unknown kind, `database_unavailable` for a file that
+ *   cannot be written.
  */
 export function openDatabase(options: DatabaseOptions): Database {
   const clockOffset = options.clockOffset ?? (() => 0);
@@ -157,7 +172,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     );
   }
   const file = resolve(path);
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  createFile(file);
   const { writer, reader } = openSqlite(file, Math.max(2, (options.poolSize ?? 4) - 1));
   return new Database('sqlite', writer, reader, clockOffset);
 }

@@ -32,6 +32,9 @@ export interface KeyRingOptions {
   readonly log: Logger;
 }
 
+/** Seconds. */
+const CONFIRM_AGAIN_AFTER = 1;
+
 /**
  * The ring as this node holds it. Two fences, both by the age of the last successful heartbeat, never by a
  * comparison of clocks: an old ring may neither sign (a key may have been demoted or revoked since) nor be
@@ -46,6 +49,8 @@ export class KeyRing {
   /** Readings are taken in one after the other: a slow older one must not look like a restored backup. */
   #reading: Promise<void> = Promise.resolve();
   #clockDrift = 0;
+  #confirming: Promise<void> | undefined;
+  #confirmAgainAt = 0;
 
   constructor(options: KeyRingOptions) {
     this.#options = options;
@@ -83,6 +88,24 @@ export class KeyRing {
    */
   async heartbeat(): Promise<void> {
     await this.#inTurn(() => this.#beat());
+  }
+
+  /**
+   * Tries to become fresh again, for a request that finds this node overdue. One attempt for all who ask at once,
+   * and none for a second after a failure: with the database away, requests are to be refused, not to queue up.
+   */
+  async confirm(): Promise<void> {
+    const { clock, log } = this.#options;
+    if (clock.monotonic() < this.#confirmAgainAt) return;
+    this.#confirming ??= this.heartbeat()
+      .catch((error: unknown) => {
+        this.#confirmAgainAt = clock.monotonic() + CONFIRM_AGAIN_AFTER * 1000;
+        log.warn({ event: 'key_ring.unconfirmed', err: error }, 'the key ring could not be confirmed');
+      })
+      .finally(() => {
+        this.#confirming = undefined;
+      });
+    await this.#confirming;
   }
 
   /** At a clean stop. */

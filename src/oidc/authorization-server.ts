@@ -7,7 +7,7 @@ import type { RevokedTokenStore } from '../clients/revoked-token-store.js';
 import type { ChangeFeed } from '../database/change-feed.js';
 import type { Logger } from '../log.js';
 import { CurrentProvider } from './current-provider.js';
-import { Evaluation } from './evaluation.js';
+import { Evaluation, type LiveCore } from './evaluation.js';
 import { noteRefusals } from './events.js';
 import type { BuiltProvider, ProviderParts } from './provider.js';
 import { type OwnAccessToken, structuredTokens } from './structured-tokens.js';
@@ -24,48 +24,59 @@ export interface AuthorizationServerParts extends ProviderParts {
 
 type Callback = (req: IncomingMessage, res: ServerResponse) => Promise<void>;
 
+interface Live {
+  readonly of: BuiltProvider;
+  readonly answer: Callback;
+  readonly core: LiveCore;
+}
+
 /**
  * The protocol endpoints. The Provider is a Koa application itself, so the edge's own middleware runs inside it:
  * one context per request, and whichever Provider is live carries the same edge.
  */
 export class AuthorizationServer {
   readonly #current: CurrentProvider;
-  #live: { readonly of: BuiltProvider; readonly answer: Callback } | undefined;
+  readonly #equip: (built: BuiltProvider) => LiveCore;
+  #live: Live | undefined;
 
   /** @param edge passed by every request before it is evaluated, in this order. */
   constructor(parts: AuthorizationServerParts, edge: readonly Middleware[]) {
     const evaluation = new Evaluation(parts);
-    const equip = ({ provider }: BuiltProvider): void => {
+    const structured = structuredTokens({ ...parts, policy: parts.tokenPolicy });
+    this.#equip = ({ provider }: BuiltProvider): LiveCore => {
       noteRefusals(provider);
       provider.on('error' as 'server_error', (error: unknown) => {
         parts.log.error({ event: 'core.error', err: error }, 'the core failed');
       });
       provider.silent = true;
-      const core = compose([
-        structuredTokens({ ...parts, policy: parts.tokenPolicy }),
-        ...provider.middleware,
-      ]);
+      const evaluate = compose([structured, ...provider.middleware]);
       provider.middleware = [
         ...edge,
-        ctx =>
-          evaluation.answer(
-            ctx as unknown as KoaContextWithOIDC,
-            req => provider.createContext(req, ctx.res) as unknown as KoaContextWithOIDC,
-            again => core(again as never),
-          ),
+        ctx => evaluation.answer(ctx as unknown as KoaContextWithOIDC, () => this.#liveNow().core),
       ];
+      return {
+        createContext: (req, res) => provider.createContext(req, res) as unknown as KoaContextWithOIDC,
+        evaluate: ctx => evaluate(ctx as never),
+      };
     };
-    this.#current = new CurrentProvider(parts, parts.ring.served, equip, parts.keyUpdate);
+    this.#current = new CurrentProvider(parts, parts.ring.served, parts.keyUpdate);
     parts.ring.listen(served => this.#current.takeRing(served));
   }
 
   readonly listener = (req: IncomingMessage, res: ServerResponse): void => {
-    const { built } = this.#current;
-    if (this.#live?.of !== built) this.#live = { of: built, answer: built.provider.callback() as Callback };
-    void this.#live.answer(req, res);
+    void this.#liveNow().answer(req, res);
   };
 
   get current(): CurrentProvider {
     return this.#current;
+  }
+
+  #liveNow(): Live {
+    const { built } = this.#current;
+    if (this.#live?.of !== built) {
+      const core = this.#equip(built);
+      this.#live = { of: built, core, answer: built.provider.callback() as Callback };
+    }
+    return this.#live;
   }
 }

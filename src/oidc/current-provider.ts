@@ -3,9 +3,6 @@ import { canReplaceKeys, replaceKeys, setSigningAlgorithms } from './internals.j
 import { type BuiltProvider, buildProvider, type ProviderParts } from './provider.js';
 import { coreJwks, signingAlgorithms } from './signing-keys.js';
 
-/** Called for every Provider before it is used: what each needs besides its configuration. */
-export type Equip = (built: BuiltProvider) => void;
-
 /**
  * The Provider that answers now. A new ring is put into the live one, which costs nothing to requests under way
  * and keeps its built clients; if the library's inside has another shape than the one we know, a whole new
@@ -13,14 +10,12 @@ export type Equip = (built: BuiltProvider) => void;
  */
 export class CurrentProvider {
   readonly #parts: ProviderParts;
-  readonly #equip: Equip;
   readonly #mode: 'replace' | 'swap';
   #built: BuiltProvider;
   #algorithms: string;
 
-  constructor(parts: ProviderParts, served: ServedRing, equip: Equip, mode: 'replace' | 'swap' = 'replace') {
+  constructor(parts: ProviderParts, served: ServedRing, mode: 'replace' | 'swap' = 'replace') {
     this.#parts = parts;
-    this.#equip = equip;
     this.#built = this.#build(served);
     this.#algorithms = signingAlgorithms(served).join(' ');
     this.#mode = canReplaceKeys(this.#built.provider) ? mode : 'swap';
@@ -46,7 +41,6 @@ export class CurrentProvider {
   #build(served: ServedRing): BuiltProvider {
     const built = buildProvider(this.#parts, coreJwks(served));
     setSigningAlgorithms(built.provider, signingAlgorithms(served));
-    this.#equip(built);
     return built;
   }
 }

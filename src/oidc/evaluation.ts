@@ -1,4 +1,4 @@
-import { IncomingMessage } from 'node:http';
+import { IncomingMessage, type ServerResponse } from 'node:http';
 import { stringify } from 'node:querystring';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { GroupCommit } from '../audit/group-commit.js';
@@ -27,6 +27,12 @@ interface Stale {
   readonly sequence: number | undefined;
 }
 
+/** The core of one Provider. */
+export interface LiveCore {
+  readonly createContext: (req: IncomingMessage, res: ServerResponse) => Context;
+  readonly evaluate: (ctx: Context) => Promise<void>;
+}
+
 /**
  * Evaluates a request in the core, commits what it wrote together with its audit event, and only then lets the
  * answer leave. If what the request was judged by has changed in the meantime, or another request was first, it
@@ -40,32 +46,29 @@ export class Evaluation {
     this.#options = options;
   }
 
-  /**
-   * @param fresh a new context for the same request, to be judged by the Provider of now.
-   * @param core everything behind this point; called once for each context.
-   */
-  async answer(
-    first: Context,
-    fresh: (req: IncomingMessage) => Context,
-    core: (ctx: Context) => Promise<void>,
-  ): Promise<void> {
+  /** @param live the Provider of now, asked again at each attempt: a new ring may have come with a new one. */
+  async answer(first: Context, live: () => LiveCore): Promise<void> {
     const { res } = first;
     const headers = new Set(res.getHeaderNames());
     let ctx = first;
+    let core = live();
     for (let attempt = 1; ; attempt += 1) {
-      const stale = await this.#evaluate(ctx, core);
+      const stale = await this.#evaluate(ctx, core.evaluate);
       if (stale === undefined) break;
       for (const name of res.getHeaderNames()) if (!headers.has(name)) res.removeHeader(name);
       if (attempt === ATTEMPTS) return unavailable(first);
       if (stale.sequence !== undefined)
         await this.#options.feed.catchUpTo(stale.sequence).catch(() => undefined);
       const { facts } = first.state;
-      ctx = fresh(repeated(first.req, ctx.oidc.body));
+      core = live();
+      ctx = core.createContext(repeated(first.req, ctx.oidc.body), res);
       ctx.state.facts = facts;
       // As koa itself begins: not by the setter, which would make it the answer's status for good.
       ctx.res.statusCode = 404;
     }
-    if (ctx !== first) first.body = ctx.body;
+    if (ctx === first) return;
+    first.status = ctx.status;
+    first.body = ctx.body;
   }
 
   async #evaluate(ctx: Context, core: (ctx: Context) => Promise<void>): Promise<Stale | undefined> {
@@ -104,7 +107,7 @@ export class Evaluation {
   async #maySign(): Promise<boolean> {
     const { ring } = this.#options;
     if (ring.canSign) return true;
-    await ring.heartbeat().catch(() => undefined);
+    await ring.confirm();
     return ring.canSign;
   }
 
