@@ -17,8 +17,5 @@ export type AccessTokenFormat = (typeof ACCESS_TOKEN_FORMATS)[number];
 /** Scopes that belong to OpenID Connect itself and never to a resource server. */
 export const OIDC_SCOPES = ['openid', 'offline_access', 'profile', 'email', 'address', 'phone'] as const;
 
-/** RFC 9068 §2.1 */
-export const ACCESS_TOKEN_TYPE = 'at+jwt';
-
 /** RFC 6749 §3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ) */
 export const SCOPE_TOKEN = /^[\x21\x23-\x5B\x5D-\x7E]{1,128}$/;

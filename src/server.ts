@@ -140,7 +140,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       metrics,
       ring,
       keyPolicy,
-      readiness: () => readiness({ database, ring, keyPolicy }),
+      readiness: () => readiness({ database, ring, keyPolicy, clock }),
     };
     const authorizationServer = new AuthorizationServer(
       {
@@ -161,6 +161,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         revoked,
         verify: ownTokenVerifier(config, ring, clock),
         log,
+        metrics,
         ...(options.keyUpdate === undefined ? {} : { keyUpdate: options.keyUpdate }),
       },
       edge(edgeParts),
@@ -178,6 +179,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       clock,
       log,
     });
+    // Tells the database which ring this node answers with, so that nobody has to wait for its second heartbeat.
+    await ring.heartbeat();
     const main = createServer(
       {
         requestTimeout: config.http.requestTimeoutAfter * 1000,

@@ -11,7 +11,9 @@ const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/gu;
 function bounded(text: string | undefined): string | null {
   if (text === undefined) return null;
   const short = text.length > TEXT_LIMIT ? `${text.slice(0, TEXT_LIMIT)}…` : text;
-  return short.replace(CONTROL, character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return short
+    .toWellFormed()
+    .replace(CONTROL, character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** The columns of a row in their order, without those that the database fills in. */

@@ -12,11 +12,6 @@ export function isContention(error: unknown): boolean {
   return code === 'SQLITE_BUSY' || code === 'SQLITE_LOCKED' || code === '40001' || code === '40P01';
 }
 
-export function isUniqueViolation(error: unknown): boolean {
-  const code = codeOf(error);
-  return code === '23505' || (code === 'SQLITE_CONSTRAINT' && /UNIQUE|PRIMARY KEY/.test(String(error)));
-}
-
 // Node's network errors, and what SQLite says of a file it cannot use.
 const UNREACHABLE: ReadonlySet<string> = new Set([
   'ECONNREFUSED',

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { type BlockList, isIPv6 } from 'node:net';
+import { type BlockList, isIP, isIPv6 } from 'node:net';
 
 export interface TrustedProxies {
   readonly addresses: BlockList;
@@ -30,7 +30,7 @@ export function clientAddress(req: IncomingMessage, trusted: TrustedProxies): st
   for (let hop = 0; hop < trusted.hops; hop += 1) {
     if (!isTrusted(trusted, address)) return address;
     const next = plain(entries.pop());
-    if (next === undefined || !/^[0-9a-fA-F:.]{2,45}$/.test(next)) return address;
+    if (next === undefined || next.includes('%') || isIP(next) === 0) return address;
     address = next;
   }
   return address;

@@ -2,7 +2,7 @@ import type { Middleware } from 'koa';
 
 export interface Check {
   readonly isOk: boolean;
-  /** For the operator: what is wrong and what to do. */
+  /** For the operator: what is wrong and what to do. With `isOk` a warning, which takes no traffic away. */
   readonly problem?: string;
 }
 
@@ -26,7 +26,7 @@ export function readyz(check: () => Promise<Checks>): Middleware {
       checks: Object.fromEntries(
         Object.entries(checks).map(([name, { isOk, problem }]) => [
           name,
-          isOk ? 'ok' : (problem ?? 'failed'),
+          problem ?? (isOk ? 'ok' : 'failed'),
         ]),
       ),
     };

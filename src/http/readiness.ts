@@ -1,7 +1,9 @@
+import type { Clock } from '../clock.js';
 import type { Database } from '../database/connect.js';
 import { schemaStatus } from '../database/schema.js';
 import type { KeyPolicy } from '../keys/key-policy.js';
 import type { KeyRing } from '../keys/key-ring.js';
+import { overdueFor } from '../keys/key-schedule.js';
 import type { Check, Checks } from './health.js';
 
 /** Beyond this, tokens of this node would look issued in the future, or long ago, to everybody else. */
@@ -11,6 +13,7 @@ export interface ReadinessParts {
   readonly database: Database;
   readonly ring: KeyRing;
   readonly keyPolicy: KeyPolicy;
+  readonly clock: Clock;
 }
 
 const OK: Check = { isOk: true };
@@ -19,11 +22,12 @@ function failed(problem: string): Check {
   return { isOk: false, problem };
 }
 
-export async function readiness({ database, ring, keyPolicy }: ReadinessParts): Promise<Checks> {
+export async function readiness({ database, ring, keyPolicy, clock }: ReadinessParts): Promise<Checks> {
   return {
     database: await databaseCheck(database),
     keys: ring.canSign ? OK : failed('the key ring could not be confirmed lately; this node signs nothing'),
     signing: signingCheck(ring, keyPolicy),
+    rotation: rotationCheck(ring, keyPolicy, clock.now() - ring.clockDrift),
     jwks: ring.canServeJwks ? OK : failed('the key set is older than verifiers can rely on'),
     clock:
       Math.abs(ring.clockDrift) <= LARGEST_DRIFT
@@ -43,6 +47,16 @@ async function databaseCheck(database: Database): Promise<Check> {
   } catch {
     return failed('the database cannot be reached');
   }
+}
+
+/** An old key signs as well as a new one: reason to look, not to turn clients away. */
+function rotationCheck(ring: KeyRing, keyPolicy: KeyPolicy, now: number): Check {
+  const overdue = keyPolicy.algorithms.filter(
+    alg => overdueFor(ring.served.ring, keyPolicy, alg, now) > keyPolicy.rotateEvery,
+  );
+  if (overdue.length === 0) return OK;
+  const problem = `warning: ${overdue.join(', ')} should have rotated long ago; claviger key status says what it waits for`;
+  return { isOk: true, problem };
 }
 
 function signingCheck(ring: KeyRing, { algorithms }: KeyPolicy): Check {

@@ -2,6 +2,7 @@ import type { Clock } from '../clock.js';
 import type { ChangeFeed } from '../database/change-feed.js';
 import { takeJobLease } from '../database/job-leases.js';
 import type { KeyRing } from '../keys/key-ring.js';
+import { overdueFor } from '../keys/key-schedule.js';
 import { isPublished } from '../keys/key-state.js';
 import { advanceRing, type RotationContext } from '../keys/rotate.js';
 import type { Metrics } from '../metrics.js';
@@ -25,6 +26,9 @@ export async function rotateKeys(parts: {
   }
   const { ring: served } = ring.served;
   const now = clock.now() - ring.clockDrift;
+  for (const alg of rotation.policy.algorithms) {
+    metrics.setRotationOverdue(alg, overdueFor(served, rotation.policy, alg, now));
+  }
   metrics.setSigningKeys(
     served.version,
     served.keys

@@ -7,6 +7,7 @@ import { endNodeLease, LEASE_FOR, renewNodeLease } from '../database/node-leases
 import type { Logger } from '../log.js';
 import type { SigningAlgorithm } from '../protocol.js';
 import type { KeyPolicy } from './key-policy.js';
+import { isPublished } from './key-state.js';
 import { readRing } from './key-store.js';
 import { type PublishedJwks, publishJwks } from './published-jwks.js';
 import { sealContext } from './rotate.js';
@@ -139,20 +140,20 @@ export class KeyRing {
 
   #take(ring: Ring): void {
     const { log } = this.#options;
-    const current = this.#served?.ring.version;
-    if (current !== undefined && ring.version < current) {
+    const current = this.#served?.ring;
+    if (current !== undefined && isAnotherHistory(ring, current)) {
       // A restored backup: its older keys would sign tokens that nobody can verify, so nothing is signed at all
       // until the process is started again, which is somebody's decision.
       if (!this.#isRegressed) {
         log.error(
-          { event: 'key_ring.regressed', version: ring.version, served: current },
+          { event: 'key_ring.regressed', version: ring.version, served: current.version },
           'the key ring went back',
         );
       }
       this.#isRegressed = true;
       return;
     }
-    if (current === ring.version || ring.keys.length === 0) return;
+    if (current?.version === ring.version || ring.keys.length === 0) return;
     const served = { ring, published: publishJwks(ring), signing: this.#unseal(ring) };
     for (const listener of this.#listeners) listener(served);
     this.#served = served;
@@ -183,4 +184,14 @@ export class KeyRing {
     const age = Math.max(clock.monotonic() - this.#sentAt.monotonic, clock.now() - this.#sentAt.wall);
     return age / 1000;
   }
+}
+
+/**
+ * A ring only grows. An older version, or one that lacks a key verifiers were shown, comes from another past: the
+ * version alone would not tell once somebody has rotated the restored ring up to it.
+ */
+function isAnotherHistory(ring: Ring, known: Ring): boolean {
+  if (ring.version < known.version) return true;
+  const kids = new Set(ring.keys.map(({ kid }) => kid));
+  return known.keys.some(key => isPublished(key) && !kids.has(key.kid));
 }

@@ -166,6 +166,13 @@ function scheduledActivation(ring: Ring, policy: KeyPolicy, successor: SigningKe
   return Math.max(announcementEnds, after(activatedAt, policy.rotateEvery));
 }
 
+/** Seconds that the algorithm's active key has been in use beyond its time; 0 when it is not due. */
+export function overdueFor(ring: Ring, policy: KeyPolicy, alg: SigningAlgorithm, now: number): number {
+  const activatedAt = activeOf(ring, alg)?.activatedAt;
+  if (activatedAt === undefined) return 0;
+  return Math.max(0, (now - after(activatedAt, policy.rotateEvery)) / 1000);
+}
+
 function retiresAt(key: SigningKey, policy: KeyPolicy): number {
   if (key.state !== 'retained' || key.retainedAt === undefined) return Number.POSITIVE_INFINITY;
   return after(key.retainedAt, policy.retainFor);

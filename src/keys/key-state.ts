@@ -1,5 +1,5 @@
 import type { SigningAlgorithm } from '../protocol.js';
-import { after, ID_TOKEN_HINT_FOR, RELEASE_GRACE_FOR } from './key-policy.js';
+import { after, ID_TOKEN_HINT_FOR } from './key-policy.js';
 import type { NewSigningKey, Ring, SigningKey } from './signing-key.js';
 
 /**
@@ -195,15 +195,6 @@ function assertStillSigns(before: Ring, next: Ring, transition: Transition): voi
       throw new TypeError(`${transition.kind} would leave ${key.alg} without an active key`);
     }
   }
-}
-
-/**
- * Asked by the transaction that releases a token: may a signature of this key, made a moment ago, still leave?
- * A paused node wakes up with an old ring; its signature must not outlive the time its key stays published.
- */
-export function isReleasable(key: SigningKey, now: number): boolean {
-  if (key.state === 'active') return true;
-  return key.state === 'retained' && now <= after(key.retainedAt ?? 0, RELEASE_GRACE_FOR);
 }
 
 export function isPublished(key: SigningKey): boolean {

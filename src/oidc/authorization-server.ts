@@ -6,6 +6,7 @@ import type { GroupCommit } from '../audit/group-commit.js';
 import type { RevokedTokenStore } from '../clients/revoked-token-store.js';
 import type { ChangeFeed } from '../database/change-feed.js';
 import type { Logger } from '../log.js';
+import type { Metrics } from '../metrics.js';
 import { CurrentProvider } from './current-provider.js';
 import { Evaluation, type LiveCore } from './evaluation.js';
 import { noteRefusals } from './events.js';
@@ -18,6 +19,7 @@ export interface AuthorizationServerParts extends ProviderParts {
   readonly revoked: RevokedTokenStore;
   readonly verify: (token: string) => Promise<OwnAccessToken | undefined>;
   readonly log: Logger;
+  readonly metrics: Metrics;
   /** `swap` builds a whole new Provider for each new ring; the default keeps the live one. */
   readonly keyUpdate?: 'replace' | 'swap';
 }

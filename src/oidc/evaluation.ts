@@ -1,11 +1,12 @@
 import { IncomingMessage, type ServerResponse } from 'node:http';
 import { stringify } from 'node:querystring';
 import type { KoaContextWithOIDC } from 'oidc-provider';
-import type { GroupCommit } from '../audit/group-commit.js';
+import type { GroupCommit, Unit } from '../audit/group-commit.js';
 import type { ChangeFeed } from '../database/change-feed.js';
-import { AppError, isAppError } from '../errors.js';
+import { isAppError } from '../errors.js';
 import type { KeyRing } from '../keys/key-ring.js';
 import type { Logger } from '../log.js';
+import type { Metrics } from '../metrics.js';
 import { auditEventOf, type RequestFacts } from './events.js';
 import { ROUTES } from './provider.js';
 import { UnitOfWork } from './unit-of-work.js';
@@ -15,6 +16,7 @@ export interface EvaluationOptions {
   readonly feed: ChangeFeed;
   readonly ring: KeyRing;
   readonly log: Logger;
+  readonly metrics: Metrics;
 }
 
 /** Judged again this often; then the client is asked to come back. */
@@ -66,9 +68,21 @@ export class Evaluation {
       // As koa itself begins: not by the setter, which would make it the answer's status for good.
       ctx.res.statusCode = 404;
     }
+    if (ctx.path === ROUTES.token) this.#count(ctx);
     if (ctx === first) return;
     first.status = ctx.status;
     first.body = ctx.body;
+  }
+
+  #count(ctx: Context): void {
+    const grantType = ctx.oidc?.params?.grant_type;
+    const { error } = (ctx.body ?? {}) as { readonly error?: unknown };
+    const outcome = ctx.status < 400 ? 'issued' : ctx.status < 500 ? 'refused' : 'failed';
+    this.#options.metrics.countTokenRequest(
+      typeof grantType === 'string' ? grantType : '',
+      outcome,
+      typeof error === 'string' ? error : '',
+    );
   }
 
   async #evaluate(ctx: Context, core: (ctx: Context) => Promise<void>): Promise<Stale | undefined> {
@@ -87,10 +101,15 @@ export class Evaluation {
     return this.#commit(ctx, unit, facts);
   }
 
-  async #commit(ctx: Context, unit: UnitOfWork, facts: RequestFacts): Promise<Stale | undefined> {
+  async #commit(ctx: Context, unit: Unit, facts: RequestFacts): Promise<Stale | undefined> {
     try {
       const outcome = await this.#options.groupCommit.commit(unit);
-      return outcome.status === 'stale' ? { sequence: outcome.sequence } : undefined;
+      if (outcome.status === 'committed') return undefined;
+      const { sequence } = outcome;
+      if (isForm(ctx.oidc.body)) return { sequence };
+      // Refused before its body was read, so by nothing that can have changed, and it could not be read again.
+      const { operations, events } = unit;
+      return await this.#commit(ctx, { sequence, operations, events }, facts);
     } catch (error) {
       if (isAppError(error, 'stale')) return { sequence: undefined };
       if (!isAppError(error, 'database_unavailable')) {
@@ -135,11 +154,14 @@ function unavailable(ctx: Context): undefined {
   return undefined;
 }
 
+function isForm(body: unknown): body is Record<string, string | string[]> {
+  return typeof body === 'object' && body !== null;
+}
+
 /** The same request with its body to be read once more. */
 function repeated(req: IncomingMessage, body: unknown): IncomingMessage {
-  if (typeof body !== 'object' || body === null)
-    throw new AppError('stale', 'The request cannot be repeated.');
-  const bytes = Buffer.from(stringify(body as Record<string, string | string[]>));
+  if (!isForm(body)) throw new TypeError('a request without a form is not judged again');
+  const bytes = Buffer.from(stringify(body));
   const again = new IncomingMessage(req.socket);
   again.method = req.method;
   again.url = req.url;

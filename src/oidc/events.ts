@@ -1,5 +1,7 @@
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 import type { Actor, AuditEvent, AuditEventName } from '../audit/events.js';
+import { isClientId } from '../crypto/random-id.js';
+import { isResourceIdentifier } from '../resources/resource-server.js';
 import type { UnitOfWork } from './unit-of-work.js';
 
 /** What the edge knows of a request and the core does not. */
@@ -72,8 +74,8 @@ export function auditEventOf(
       ...common,
       event: REFUSED[route],
       outcome: 'refused',
-      resource: text(oidc.params?.resource),
-      detail: { ...refusalDetail(unit.refusal), grant_type: text(oidc.params?.grant_type) },
+      resource: claimedResource(oidc.params?.resource),
+      detail: { ...refusalDetail(unit.refusal), grant_type: claimedGrantType(oidc.params?.grant_type) },
     };
   }
   if (route === 'token') return { ...common, ...issued(oidc) };
@@ -87,7 +89,7 @@ export function auditEventOf(
       detail: { active: isActive },
     };
   }
-  if (unit.revoked === undefined) {
+  if (unit.revoked === undefined && !isOwnOpaqueToken(oidc)) {
     return {
       ...common,
       event: 'token.revocation_refused',
@@ -96,6 +98,12 @@ export function auditEventOf(
     };
   }
   return { ...common, event: 'token.revoked', outcome: 'success', subject: unit.revoked };
+}
+
+/** The core knows opaque tokens only, and has removed the one it was shown if it is its caller's own. */
+function isOwnOpaqueToken({ entities, client }: KoaContextWithOIDC['oidc']): boolean {
+  const token = entities.ClientCredentials ?? entities.AccessToken ?? entities.RefreshToken;
+  return token !== undefined && token.clientId === client?.clientId;
 }
 
 function issued(
@@ -120,19 +128,37 @@ function refusalDetail(refusal: unknown): { error: string; reason?: string } {
     error_detail: detail,
     error_description: description,
   } = refusal as Error & Record<string, unknown>;
-  const reason = text(detail) ?? text(description);
+  const reason = short(detail) ?? short(description);
   return { error: text(error) ?? 'server_error', ...(reason === undefined ? {} : { reason }) };
+}
+
+/** A caller chooses its length, and a refusal costs it nothing. */
+function short(value: unknown): string | undefined {
+  return text(value)?.slice(0, 256);
 }
 
 function text(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-/** Whom a guesser pretends to be: worth knowing, proves nothing. The secret beside it is never looked at. */
+/*
+ * What an unproven caller says of itself is worth knowing and proves nothing. Only what has the form of the thing
+ * asked for is kept: a secret or token in the wrong place (id and secret exchanged, say) must not end up readable.
+ */
+
 function claimedClientId(authorization: string | undefined, parameter: unknown): string | undefined {
   const basic = /^basic ([A-Za-z0-9+/]{1,2048}={0,2})$/i.exec(authorization ?? '')?.[1];
-  if (basic === undefined) return text(parameter);
-  const decoded = Buffer.from(basic, 'base64').toString('utf8');
-  const end = decoded.indexOf(':');
-  return end > 0 ? decoded.slice(0, end) : undefined;
+  const claimed =
+    basic === undefined ? text(parameter) : Buffer.from(basic, 'base64').toString('utf8').split(':')[0];
+  return claimed !== undefined && isClientId(claimed) ? claimed : undefined;
+}
+
+function claimedResource(value: unknown): string | undefined {
+  return isResourceIdentifier(value) && !/cvg_|eyJ/.test(value) ? value : undefined;
+}
+
+function claimedGrantType(value: unknown): string | undefined {
+  const claimed = text(value);
+  if (claimed === undefined) return undefined;
+  return /^(?:[a-z_]{1,32}|urn:[a-z0-9:_-]{1,100})$/.test(claimed) ? claimed : 'malformed';
 }

@@ -26,18 +26,20 @@ export function ownTokenVerifier(
     }
     return read.jwks;
   };
+  // Tokens carry the database's time, whatever this node's clock says.
+  const now = (): number => clock.now() - ring.clockDrift;
   const verifier = createIssuerVerifier({
     issuer: config.issuer,
     jwks,
     clockToleranceFor: CLOCK_TOLERANCE_FOR,
     isHttpAllowed: config.issuer.startsWith('http:'),
-    now: clock.now,
+    now,
   });
   return async token => {
     try {
       const claims = await verifier.verify(token);
       // The tolerance is for tokens of a node whose clock is ahead, not for ones that have ended.
-      return claims.exp * 1000 > clock.now() ? claims : undefined;
+      return claims.exp * 1000 > now() ? claims : undefined;
     } catch (error) {
       if (error instanceof VerificationError) return undefined;
       throw error;

@@ -119,6 +119,17 @@ export function buildProvider(parts: ProviderParts, jwks: { keys: unknown[] }): 
         useGrantedResource: () => true,
       },
     },
+    formats: {
+      customizers: {
+        // The core stamps tokens with this node's clock. Others judge them by the time everybody shares.
+        jwt: (_ctx, _token, { payload }) => {
+          const aheadFor = Math.trunc(parts.ring.clockDrift / 1000);
+          if (aheadFor === 0) return;
+          payload.iat = Number(payload.iat) - aheadFor;
+          payload.exp = Number(payload.exp) - aheadFor;
+        },
+      },
+    },
     ttl: {
       ClientCredentials: (_ctx, token) =>
         token.resourceServer?.accessTokenTTL ?? parts.config.tokens.accessTokenFor,

@@ -50,6 +50,10 @@ export class ResourceIndicators {
     identifier: string,
     client: Client,
   ): Promise<CoreResourceServer> => {
+    // Scopes of two resource servers have no meaning in one token; the core would look at them first.
+    const asked: unknown = ctx.oidc.params?.resource;
+    if (Array.isArray(asked) && asked.length > 1)
+      throw new errors.InvalidTarget('ask for one resource server at a time');
     const link = this.#recordOf(client).resources.find(resource => resource.identifier === identifier);
     if (link === undefined) throw new errors.InvalidTarget('the client may not use this resource server');
     const resource = this.#resources.peek(link.resourceId) ?? (await this.#resources.find(link.resourceId));

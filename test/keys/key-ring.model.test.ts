@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { NodeLease } from '../../src/database/node-leases.js';
 import { after, type KeyPolicy } from '../../src/keys/key-policy.js';
 import { planRotation, revokePlan } from '../../src/keys/key-schedule.js';
-import { activeOf, assertInvariants, isPublished, isReleasable } from '../../src/keys/key-state.js';
+import { activeOf, assertInvariants, isPublished } from '../../src/keys/key-state.js';
 import type { Ring } from '../../src/keys/signing-key.js';
 import type { SigningAlgorithm } from '../../src/protocol.js';
 import { DrivenRing, EMPTY, policy, seconds, T0 } from './rings.js';
@@ -70,7 +70,7 @@ class World {
   sign(index: number, alg: SigningAlgorithm): void {
     const kid = activeOf(this.nodes[index]?.ring ?? EMPTY, alg)?.kid;
     const row = this.driven.ring.keys.find(key => key.kid === kid);
-    if (!row || !isReleasable(row, this.now)) return;
+    if (row?.state !== 'active') return;
     this.tokens.push({ kid: row.kid, expiresAt: after(this.now, 3600) });
   }
 
@@ -220,7 +220,7 @@ function unverifiable(keyPolicy: KeyPolicy, rotations: number): { bad: number; g
     for (const { ring } of nodes) {
       for (const name of keyPolicy.algorithms) {
         const row = driven.ring.keys.find(key => key.kid === activeOf(ring, name)?.kid);
-        if (row && isReleasable(row, now)) tokens.push({ kid: row.kid, expiresAt: now + seconds(3600) });
+        if (row?.state === 'active') tokens.push({ kid: row.kid, expiresAt: now + seconds(3600) });
       }
     }
     while (tokens[0] && tokens[0].expiresAt <= now) tokens.shift();

@@ -5,7 +5,6 @@ import {
   applyTransition,
   assertInvariants,
   isDone,
-  isReleasable,
   successorOf,
   verifiesOwnTokens,
 } from '../../src/keys/key-state.js';
@@ -181,21 +180,6 @@ describe('key state, invariant 3: published until no token of it can be alive, p
     const old = activeOf(driven.ring, 'ES256')?.kid;
     driven.settle(DUE);
     expect(kidsIn(driven.ring)).to.not.include(old);
-  });
-
-  it('releases a signature of a key retained for at most 60 s, and none of a later one', () => {
-    const driven = settledRing();
-    const kid = activeOf(driven.ring, 'ES256')?.kid;
-    driven.settle(DUE);
-    const key = driven.ring.keys.find(candidate => candidate.kid === kid);
-    const successor = successorOf(driven.ring, 'ES256');
-    const active = activeOf(driven.ring, 'ES256');
-    if (!key || !successor || !active) throw new Error('the ring is not as expected');
-    expect(isReleasable(key, DUE + seconds(60))).to.equal(true);
-    expect(isReleasable(key, DUE + seconds(60) + 1)).to.equal(false);
-    expect(isReleasable(active, DUE)).to.equal(true);
-    expect(isReleasable(successor, DUE), 'announced').to.equal(false);
-    expect(isReleasable({ ...key, state: 'revoked' }, DUE), 'revoked').to.equal(false);
   });
 
   it('keeps a retired public half for id_token_hint for 400 days, and a revoked one not at all', () => {

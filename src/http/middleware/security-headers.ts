@@ -3,7 +3,7 @@ import helmet from 'helmet';
 import type { Middleware } from 'koa';
 
 /** Helmet decides the headers, once: they are the same for every answer. */
-function fixedHeaders(options: Parameters<typeof helmet>[0]): readonly (readonly [string, string])[] {
+function fixedHeaders(options: Parameters<typeof helmet>[0]): [string, string][] {
   const headers: [string, string][] = [];
   const response = {
     setHeader: (name: string, value: string) => headers.push([name, value]),
@@ -32,6 +32,8 @@ export function securityHeaders(isHttps: boolean): Middleware {
     strictTransportSecurity: isHttps ? { maxAge: 31_536_000 } : false,
     xFrameOptions: { action: 'deny' },
   });
+  // Unless it says otherwise, an answer is for the one who asked (RFC 6749 §5.1); that of a refusal, too.
+  headers.push(['Cache-Control', 'no-store']);
   return (ctx, next) => {
     for (const [name, value] of headers) ctx.res.setHeader(name, value);
     return next();

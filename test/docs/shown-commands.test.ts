@@ -1,0 +1,124 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { loadConfig } from '../../src/config/load.js';
+import { freshFolder } from '../cli/captured-run.js';
+import { blocksOf, DOCUMENTS, ROOT, scriptOf } from './fenced-blocks.js';
+import { type ReadersFolder, type RunningDemo, readersFolder, startDemo } from './running-demo.js';
+
+const hasCurl = spawnSync('curl', ['--version']).error === undefined;
+
+function skipLoudly(context: Mocha.Context, why: string): void {
+  process.stderr.write(`SKIPPED: ${why}\n`);
+  context.skip();
+}
+
+describe('the commands that the documents show', function () {
+  this.timeout(120_000);
+
+  describe('beside a running demo', () => {
+    let demo: RunningDemo;
+    before(async () => {
+      demo = await startDemo();
+    });
+    after(() => demo.stop());
+
+    it('get, verify and introspect a token, as the README shows it', async function () {
+      if (!hasCurl) return skipLoudly(this, 'there is no curl on this machine, so the README is not run');
+      const { exitCode, stdout, stderr } = await demo.run(scriptOf('README.md', 'demo'));
+      expect(exitCode, stderr).to.equal(0);
+      expect(stdout).to.include('"access_token"').and.include('yes: signature, issuer, audience and times');
+      expect(stdout).to.include('"active": true').and.include('token.introspected');
+      expect(stdout).to.not.include(demo.facts.client_secret);
+    });
+
+    it('list audit events, as docs/audit-events.md shows it', async () => {
+      await demo.token();
+      const { exitCode, stdout, stderr } = await demo.run(scriptOf('docs/audit-events.md', 'demo'));
+      expect(exitCode, stderr).to.equal(0);
+      expect(stdout).to.include('token.issued');
+    });
+
+    it('look at, rotate and revoke signing keys, as docs/signing-keys.md shows it', async () => {
+      const database = { CLAVIGER_DATABASE_URL: 'sqlite:.claviger/demo.sqlite' };
+      // A node reports the ring it serves with its second heartbeat, some seconds after its start.
+      const isWaiting = async () => {
+        const plan = await demo.run('npx claviger key rotate --now --dry-run --json', database);
+        expect(plan.exitCode, plan.stderr).to.equal(0);
+        return plan.stdout.includes('waits_for_nodes');
+      };
+      while (await isWaiting());
+      const { exitCode, stdout, stderr } = await demo.run(scriptOf('docs/signing-keys.md', 'demo'));
+      expect(exitCode, `${stdout}\n${stderr}`).to.equal(0);
+      expect(stdout).to.include('signs from now on').and.include('Revoked.').and.include('BEGIN PUBLIC KEY');
+      expect(stderr).to.match(/openid-client, oauth4webapi: up to \d+s/);
+    });
+  });
+
+  describe('in a new installation', () => {
+    let folder: ReadersFolder;
+    before(() => {
+      folder = readersFolder();
+    });
+    after(() => folder.remove());
+
+    it('make one for production and examine it, as the README shows it', async () => {
+      const { exitCode, stdout, stderr } = await folder.run(scriptOf('README.md', 'installation'));
+      expect(exitCode, `${stdout}\n${stderr}`).to.equal(0);
+      expect(stdout).to.include('client_secret  cvg_cs_').and.include('signing_keys: ES256: an active key');
+    });
+
+    it('make a root key, migrate and exchange a secret, as docs/operating.md shows it', async () => {
+      const clients = await folder.run('npx claviger client list --json');
+      const [client] = JSON.parse(clients.stdout) as { client_id: string }[];
+      const script = scriptOf('docs/operating.md', 'installation');
+      const { exitCode, stdout, stderr } = await folder.run(script, { client_id: client?.client_id ?? '' });
+      expect(exitCode, `${stdout}\n${stderr}`).to.equal(0);
+      expect(stdout).to.include('0001-foundation  applied').and.include('cvg_cs_').and.include('expiring');
+      expect(readFileSync(join(folder.path, 'root-key'), 'utf8')).to.match(/^[\w-]{43}\n$/);
+    });
+  });
+
+  it('are scripts of package.json where they are npm scripts, and .ci/run runs the same', () => {
+    const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+      scripts: Record<string, string>;
+    };
+    const shown = DOCUMENTS.flatMap(document => blocksOf(document))
+      .filter(({ mark }) => mark === 'commands')
+      .flatMap(({ text }) => text.trim().split(/ && |\n/));
+    expect(shown).to.include.members(['npm ci', 'npm run demo', 'npm test']);
+    for (const command of shown) {
+      const script = /^npm (?:run )?(\S+)$/.exec(command)?.[1];
+      if (script !== 'ci') expect(scripts, command).to.have.property(script ?? command);
+    }
+    const ci = readFileSync(join(ROOT, '.ci/run'), 'utf8').split('\n');
+    expect(ci).to.include.members(['npm ci', 'npm test']);
+  });
+
+  it('include settings that a production server accepts without a warning', () => {
+    const folder = freshFolder();
+    try {
+      const secrets = {
+        'database-url': 'postgres://claviger:W9xVqk2w@db.example.com/claviger?sslmode=verify-full',
+        'root-key': 'qg9vK2Tn0yXw7Zs1uRb5LfPjHcMdAeYi3oNtVxQ8kJ4',
+      };
+      for (const [name, text] of Object.entries(secrets)) {
+        writeFileSync(join(folder.path, name), `${text}\n`, { mode: 0o600 });
+      }
+      const blocks = DOCUMENTS.flatMap(document => blocksOf(document)).filter(
+        ({ language }) => language === 'yaml',
+      );
+      expect(blocks).to.not.have.length(0);
+      for (const { text } of blocks) {
+        writeFileSync(join(folder.path, 'claviger.yaml'), text.replaceAll('/etc/claviger', folder.path));
+        const { config, warnings } = loadConfig({ env: {}, cwd: folder.path });
+        expect(config.environment).to.equal('production');
+        expect(config.database.url).to.equal(secrets['database-url']);
+        expect(warnings).to.deep.equal([]);
+      }
+    } finally {
+      folder.remove();
+    }
+  });
+});
