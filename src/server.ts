@@ -15,6 +15,7 @@ import { openInstallation } from './database/installation.js';
 import { RecordCache } from './database/record-cache.js';
 import { createListener, createOperationsApp, edge } from './http/app.js';
 import { readiness } from './http/readiness.js';
+import { stoppable } from './http/stop-server.js';
 import { createJobs } from './jobs/jobs.js';
 import { deriveKeyPolicy } from './keys/key-policy.js';
 import { KeyRing } from './keys/key-ring.js';
@@ -39,6 +40,8 @@ export interface ServerOptions {
   readonly onRotationStep?: RotationContext['onStep'];
   /** How a new key ring reaches the core; the default keeps the live Provider. */
   readonly keyUpdate?: 'replace' | 'swap';
+  /** Seconds between turning unready and closing the door, in which clients are asked to go elsewhere. Default 0. */
+  readonly drainFor?: number;
   /** False: nothing happens by itself; a test that moves time calls `tick`. */
   readonly hasTimers?: boolean;
 }
@@ -62,10 +65,13 @@ export interface RunningServer {
  * @throws AppError for everything an operator can mend: foreign database, wrong root key, unreachable database.
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { config, log, clock = systemClock } = options;
+  const { config, log, clock = systemClock, drainFor = 0 } = options;
+  let draining = false;
+  const isDraining = (): boolean => draining;
   const nodeId = `${hostname().slice(0, 40)}-${randomUUID().slice(0, 8)}`;
   const database = openDatabase({
     ...config.database,
+    log,
     clockOffset: options.databaseClockOffset ?? (() => config.database.clockOffsetFor * 1000),
   });
   try {
@@ -140,7 +146,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       metrics,
       ring,
       keyPolicy,
-      readiness: () => readiness({ database, ring, keyPolicy, clock }),
+      readiness: () => readiness({ database, ring, keyPolicy, isDraining }),
     };
     const authorizationServer = new AuthorizationServer(
       {
@@ -153,13 +159,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         cookieKeys: [keys.cookieKey.toString('base64url')],
         dpopNonceSecret: keys.dpopNonceSecret,
         tokenPolicy: new TokenPolicy(database, resourceStore, revoked, clients),
-        databaseNow: () => clock.now() - ring.clockDrift,
+        databaseNow: () => ring.databaseNow,
         secretUses,
         ring,
         feed,
         groupCommit,
         revoked,
-        verify: ownTokenVerifier(config, ring, clock),
+        verify: ownTokenVerifier(config, ring),
         log,
         metrics,
         ...(options.keyUpdate === undefined ? {} : { keyUpdate: options.keyUpdate }),
@@ -176,7 +182,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       revoked,
       secretUses,
       metrics,
-      clock,
       log,
     });
     // Tells the database which ring this node answers with, so that nobody has to wait for its second heartbeat.
@@ -187,12 +192,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         headersTimeout: 10_000,
         keepAliveTimeout: 65_000,
       },
-      createListener(edgeParts, authorizationServer.listener),
+      createListener(edgeParts, authorizationServer.listener, isDraining),
     );
     const operations = createServer(createOperationsApp(edgeParts).callback());
+    const [stopMain, stopOperations] = [stoppable(main), stoppable(operations)];
     await listen(main, config.http.port, config.http.host);
     await listen(operations, config.http.operationsPort, config.http.operationsHost).catch(async error => {
-      await stop(main, 0);
+      await stopMain(0);
       throw error;
     });
     if (options.hasTimers !== false) jobs.start();
@@ -206,8 +212,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       authorizationServer,
       tick: () => jobs.tick(),
       async close() {
+        draining = true;
+        if (drainFor > 0) await new Promise(resolve => setTimeout(resolve, drainFor * 1000));
+        await Promise.all([stopMain(config.http.shutdownAfter), stopOperations(1)]);
         await jobs.stop();
-        await Promise.all([stop(main, config.http.shutdownAfter), stop(operations, 1)]);
         await groupCommit.settled();
         await secretUses
           .flush()
@@ -234,16 +242,4 @@ function listen(server: Server, port: number, host: string): Promise<void> {
 
 function portOf(server: Server): number {
   return (server.address() as AddressInfo).port;
-}
-
-/** No new connections; those under way get their answer, and at most `seconds` to take it. */
-function stop(server: Server, seconds: number): Promise<void> {
-  return new Promise(resolve => {
-    const deadline = setTimeout(() => server.closeAllConnections(), seconds * 1000);
-    server.close(() => {
-      clearTimeout(deadline);
-      resolve();
-    });
-    server.closeIdleConnections();
-  });
 }

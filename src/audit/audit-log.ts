@@ -59,10 +59,13 @@ const SOURCE = {
   sqlite: {
     values: COLUMNS.map((_, index) => `json_extract(value, '$[${index}]')`).join(', '),
     from: 'json_each(?)',
+    fence: 'select value from change_sequence where id = 1',
   },
   postgres: {
     values: COLUMNS.map((_, index) => `value ->> ${index}`).join(', '),
     from: 'json_array_elements(?::json)',
+    // Shared lock: a change that is being committed is waited for, and a later one waits for us.
+    fence: 'select value from change_sequence where id = 1 for share',
   },
 } as const;
 
@@ -100,8 +103,9 @@ export async function appendAuditEventsIfUnchanged(
   nodeId: string,
   sequence: number,
 ): Promise<boolean> {
-  const condition = 'where (select value from change_sequence where id = 1) = ? returning id';
-  const sql = insertSql(database, `${database.nowSql} + ?`, condition);
+  const { fence } = SOURCE[database.dialect];
+  const condition = 'where (select value from fence) = ? returning id';
+  const sql = `with fence as (${fence}) ${insertSql(database, `${database.nowSql} + ?`, condition)}`;
   const result = await database.write(on =>
     on.raw(sql, [database.clockOffset, rowsOf(events, nodeId), sequence]),
   );

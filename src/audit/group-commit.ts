@@ -1,4 +1,4 @@
-import { readFence } from '../database/changes.js';
+import { holdFence } from '../database/changes.js';
 import type { Database, Transaction } from '../database/connect.js';
 import { isDatabaseFailure } from '../database/failures.js';
 import { AppError } from '../errors.js';
@@ -77,15 +77,18 @@ export class GroupCommit {
 
   async #drain(): Promise<void> {
     let before = 0;
-    while (this.#queue.length > 0) {
-      await this.#gather(before);
-      const batch = this.#queue.splice(0, LARGEST_BATCH);
-      const startedAt = this.#options.monotonic();
-      await this.#commitBatch(batch);
-      this.#options.onBatch?.(batch.length, (this.#options.monotonic() - startedAt) / 1000);
-      before = batch.length;
+    try {
+      while (this.#queue.length > 0) {
+        await this.#gather(before);
+        const batch = this.#queue.splice(0, LARGEST_BATCH);
+        const startedAt = this.#options.monotonic();
+        await this.#commitBatch(batch);
+        this.#options.onBatch?.(batch.length, (this.#options.monotonic() - startedAt) / 1000);
+        before = batch.length;
+      }
+    } finally {
+      this.#running = undefined;
     }
-    this.#running = undefined;
   }
 
   /**
@@ -129,7 +132,7 @@ export class GroupCommit {
     await database.transaction(async trx => {
       answers = [];
       const events: AuditEvent[] = [];
-      const { sequence, now } = await readFence(database, trx);
+      const { sequence, now } = await holdFence(database, trx);
       for (const { unit, resolve, reject } of batch) {
         if (unit.sequence !== sequence) {
           answers.push(() => resolve({ status: 'stale', sequence }));

@@ -3,6 +3,7 @@ import { dirname, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
 import { type Config, DEVELOPMENT } from '../config/config.js';
+import { carriesPassword } from '../config/database-url.js';
 import { DEVELOPMENT_ROOT_KEY_FILE, rootKeySecret } from '../config/development-root-key.js';
 import { generateRootKey, localRootKey } from '../crypto/root-key.js';
 import { openInstallation } from '../database/installation.js';
@@ -40,6 +41,12 @@ async function init(cli: Cli, options: InitOptions): Promise<void> {
   if (options.environment !== DEVELOPMENT && options.issuer === undefined) {
     throw new UsageError('Outside development an issuer is needed: --issuer https://id.example.com');
   }
+  if (options.database !== undefined && carriesPassword(options.database)) {
+    // Everybody on the machine can read arguments, and many can read the file.
+    throw new UsageError(
+      'The database address holds a password: put it into a file of its own and write database.url: file:/path/to/it',
+    );
+  }
   const file = resolve(cwd, cli.configFile ?? (env.CLAVIGER_CONFIG || DEFAULT_FILE));
   const keyFile = resolve(dirname(file), DEVELOPMENT_ROOT_KEY_FILE);
   if (existsSync(file)) {
@@ -55,7 +62,7 @@ async function init(cli: Cli, options: InitOptions): Promise<void> {
     );
   }
   const isNewKey = createFile(keyFile, `${generateRootKey()}\n`, 0o600);
-  createFile(file, contentOf(options, relative(dirname(file), keyFile)), 0o644);
+  createFile(file, contentOf(options, relative(dirname(file), keyFile)), 0o600);
   let config: Config;
   try {
     config = loadSettled(cli);

@@ -11,6 +11,9 @@ import { firstRootKey, loadSettled } from './context.js';
  */
 const SAME_REQUEST_WITHIN_MS = 1_000;
 
+/** Seconds in which clients with open connections are told, with their next answer, to open the next one elsewhere. */
+const DRAIN_FOR = 1;
+
 /** Resolves at the first request to stop; a second one ends everything at once. */
 export function untilStopped(
   surroundings: Surroundings,
@@ -48,7 +51,7 @@ async function serve(cli: Cli): Promise<void> {
   );
   const rootKey = await firstRootKey(config, surroundings.cwd);
   const { startServer } = await import('../server.js');
-  const server = await startServer({ config, rootKey, log, clock: surroundings.clock });
+  const server = await startServer({ config, rootKey, log, clock: surroundings.clock, drainFor: DRAIN_FOR });
   log.info(
     {
       event: 'server.ready',

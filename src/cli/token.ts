@@ -91,12 +91,13 @@ async function verified(issuer: string, token: string, audience: unknown): Promi
 }
 
 interface DecodeOptions {
+  readonly tokenFile?: string;
   readonly verify?: boolean;
   readonly issuer?: string;
 }
 
-async function decode(cli: Cli, argument: string | undefined, options: DecodeOptions): Promise<void> {
-  const token = argument ?? (await presented(cli, {}));
+async function decode(cli: Cli, options: DecodeOptions): Promise<void> {
+  const token = await presented(cli, options);
   const { header, claims, times } = decoded(token);
   const isVerified = options.verify === true;
   const problem = isVerified ? await verified(issuerOf(cli, options), token, claims.aud) : undefined;
@@ -176,11 +177,12 @@ export function tokenCommands(program: Command, cli: Cli): void {
     .action((options: GetOptions) => get(cli, options));
 
   noun
-    .command('decode [token]')
-    .description('header, claims and readable times of a JWT (argument or standard input)')
+    .command('decode')
+    .description('header, claims and readable times of a JWT (standard input or --token-file)')
+    .option('--token-file <file>', 'the token')
     .option('--verify', "check it against the issuer's keys")
     .option('--issuer <url>', 'default: the configured issuer')
-    .action((token: string | undefined, options: DecodeOptions) => decode(cli, token, options));
+    .action((options: DecodeOptions) => decode(cli, options));
 
   clientOptions(noun.command('introspect'))
     .description('what the issuer says of a token (standard input or --token-file)')

@@ -16,6 +16,7 @@ export class ChangeFeed {
   readonly #listeners: ChangeListener[] = [];
   #sequence = -1;
   #reading: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
 
   constructor(database: Database) {
     this.#database = database;
@@ -29,13 +30,25 @@ export class ChangeFeed {
     this.#listeners.push(listener);
   }
 
-  /** Reads what is new. Calls made while one read is under way share the next one. */
+  /** Reads what is new. All calls made while one reading is under way share the one after it. */
   async catchUp(): Promise<void> {
-    while (this.#reading !== undefined) await this.#reading.catch(() => undefined);
-    this.#reading = this.#read().finally(() => {
+    if (this.#next !== undefined) return this.#next;
+    if (this.#reading === undefined) return this.#begin();
+    this.#next = this.#reading
+      .catch(() => undefined)
+      .then(() => {
+        this.#next = undefined;
+        return this.#begin();
+      });
+    return this.#next;
+  }
+
+  #begin(): Promise<void> {
+    const reading = this.#read().finally(() => {
       this.#reading = undefined;
     });
-    await this.#reading;
+    this.#reading = reading;
+    return reading;
   }
 
   /** Until this node has taken in `sequence`. */

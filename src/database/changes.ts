@@ -55,6 +55,18 @@ export async function lockChanges(trx: Transaction): Promise<void> {
   await trx('change_sequence').where({ id: 1 }).select('value').forUpdate();
 }
 
+/**
+ * As `readFence`, for a transaction that releases what was judged by that state. On PostgreSQL a plain read does not
+ * stop a change from being committed between it and our own commit; the shared lock makes the change wait for us.
+ */
+export async function holdFence(
+  database: Database,
+  trx: Transaction,
+): Promise<{ sequence: number; now: number }> {
+  if (database.dialect === 'postgres') await trx.raw('select 1 from change_sequence where id = 1 for share');
+  return readFence(database, trx);
+}
+
 /** The newest change and the database's clock, in one read. */
 export async function readFence(
   database: Database,

@@ -1,9 +1,9 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import knexModule, { type Knex } from 'knex';
-import pg from 'pg';
+import type { Knex } from 'knex';
 import { AppError } from '../errors.js';
-import { asDatabaseFailure, isContention } from './failures.js';
+import { asDatabaseFailure, isContention, isLocked } from './failures.js';
+import { openPostgres } from './postgres.js';
 import { openSqlite } from './sqlite.js';
 
 export type Transaction = Knex.Transaction;
@@ -18,10 +18,25 @@ export interface DatabaseOptions {
   readonly statementTimeoutAfter?: number;
   /** Milliseconds added to the database's clock; tests only. */
   readonly clockOffset?: () => number;
+  /** Where the driver's complaints go; default: nowhere. */
+  readonly log?: DatabaseLog;
 }
 
-/** Longest time that one unit of work is run again because other writers were in the way. */
+export interface DatabaseLog {
+  warn(fields: object, message: string): void;
+}
+
+/** Otherwise knex writes to standard error by itself, past every redaction. */
+function knexLog(log: DatabaseLog | undefined): Knex.Logger {
+  const tell = (message: unknown): void =>
+    log?.warn({ event: 'database.driver', detail: String(message) }, 'the database driver complains');
+  return { warn: tell, error: tell, deprecate: () => undefined, debug: () => undefined };
+}
+
+/** How often work is run again because other writers were in the way. */
 const CONTENTION_ATTEMPTS = 20;
+/** Where each attempt has already waited for the lock, a few more would only keep the caller waiting. */
+const LOCKED_ATTEMPTS = 2;
 
 const NOW = {
   sqlite: "cast(round((julianday('now') - 2440587.5) * 86400000) as integer)",
@@ -107,35 +122,10 @@ async function withoutContention<T>(work: () => PromiseLike<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if (!isContention(error) || attempt === CONTENTION_ATTEMPTS) throw asDatabaseFailure(error);
+      const most = isLocked(error) ? LOCKED_ATTEMPTS : CONTENTION_ATTEMPTS;
+      if (!isContention(error) || attempt >= most) throw asDatabaseFailure(error);
     }
   }
-}
-
-/** bigint columns hold epoch milliseconds and sequence numbers, all below 2^53. */
-function numbersFromBigint(oid: number): unknown {
-  if (oid === pg.types.builtins.INT8) return Number;
-  return pg.types.getTypeParser(oid, 'text');
-}
-
-function openPostgres(options: DatabaseOptions): Knex {
-  const statementTimeout = (options.statementTimeoutAfter ?? 10) * 1000;
-  return knexModule.knex({
-    client: 'pg',
-    connection: {
-      connectionString: options.url,
-      application_name: 'claviger',
-      connectionTimeoutMillis: 5_000,
-      statement_timeout: statementTimeout,
-      // Packets may be dropped silently: without this a dead connection would hold a request for hours.
-      query_timeout: statementTimeout + 2_000,
-      idle_in_transaction_session_timeout: statementTimeout,
-      keepAlive: true,
-      types: { getTypeParser: numbersFromBigint },
-    } as Knex.PgConnectionConfig,
-    acquireConnectionTimeout: 5_000,
-    pool: { min: 0, max: options.poolSize ?? 10 },
-  });
 }
 
 /** For its owner only, before there is anything in it; SQLite gives its other files the mode of this one. */
@@ -160,8 +150,10 @@ function createFile(file: string): void {
  */
 export function openDatabase(options: DatabaseOptions): Database {
   const clockOffset = options.clockOffset ?? (() => 0);
+  const log = knexLog(options.log);
   if (/^postgres(ql)?:\/\//.test(options.url)) {
-    const pool = openPostgres(options);
+    const { url, poolSize = 10, statementTimeoutAfter = 10 } = options;
+    const pool = openPostgres({ url, poolSize, statementTimeoutAfter }, log);
     return new Database('postgres', pool, pool, clockOffset);
   }
   const path = /^sqlite:(?:\/\/)?(.+)$/.exec(options.url)?.[1];
@@ -173,6 +165,6 @@ export function openDatabase(options: DatabaseOptions): Database {
   }
   const file = resolve(path);
   createFile(file);
-  const { writer, reader } = openSqlite(file, Math.max(2, (options.poolSize ?? 4) - 1));
+  const { writer, reader } = openSqlite(file, Math.max(2, (options.poolSize ?? 4) - 1), log);
   return new Database('sqlite', writer, reader, clockOffset);
 }

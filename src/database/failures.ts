@@ -5,6 +5,16 @@ function codeOf(error: unknown): string {
   return typeof error.code === 'string' ? error.code : '';
 }
 
+/** SQLite's write lock was held by another for as long as we are willing to wait. */
+export function isLocked(error: unknown): boolean {
+  return codeOf(error) === 'SQLITE_BUSY';
+}
+
+/** The database did not answer in time, and may never have been asked. */
+export function isSilent(error: unknown): boolean {
+  return error instanceof Error && /^Query read timeout/.test(error.message);
+}
+
 /** Another writer was in the way: nothing was written, and the same work may succeed at once. */
 export function isContention(error: unknown): boolean {
   const code = codeOf(error);
@@ -36,6 +46,7 @@ function isUnavailable(error: unknown): boolean {
   if (/^(08|53|57|58)[0-9A-Z]{3}$/.test(code) || code === '25006') return true;
   if (!(error instanceof Error)) return false;
   return (
+    isSilent(error) ||
     error.name === 'KnexTimeoutError' ||
     /Connection terminated|Connection ended|connection timeout|timeout exceeded when trying to connect/i.test(
       error.message,

@@ -55,13 +55,13 @@ export async function openInstallation(
   const movedFrom = await database.transaction(async trx => {
     const now = await database.now(trx);
     const current = await readInstallation(trx);
+    // Another node may have been first since the look above.
+    if (current !== undefined) assertInstallation(current, whole);
     await insertDataKeys(trx, fresh, now);
     if (current === undefined) {
       await writeInstallation(trx, whole, now);
       return undefined;
     }
-    // Another node may have been first since the look above.
-    assertInstallation(current, whole);
     if (current.issuer === whole.issuer || !isMovedDevelopment(current, whole)) return undefined;
     await moveInstallation(trx, whole.issuer);
     return current.issuer;

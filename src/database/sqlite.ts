@@ -36,14 +36,16 @@ interface SqliteConnection {
 
 // synchronous=FULL: an acknowledged write is on the disk, so that a power cut loses no audit row.
 const PRAGMAS =
-  'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON;';
+  'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2500; PRAGMA foreign_keys = ON;';
 
-function open(filename: string, connections: { min: number; max: number }): Knex {
+function open(filename: string, log: Knex.Logger, connections: { min: number; max: number }): Knex {
   return knexModule.knex({
     client: ImmediateClient,
     connection: { filename },
     useNullAsDefault: true,
-    acquireConnectionTimeout: 10_000,
+    acquireConnectionTimeout: 5_000,
+    compileSqlOnError: false,
+    log,
     pool: {
       ...connections,
       afterCreate(connection: SqliteConnection, done: (error: Error | null, connection: unknown) => void) {
@@ -54,9 +56,13 @@ function open(filename: string, connections: { min: number; max: number }): Knex
 }
 
 /** One writer, because SQLite has one write lock: waiting in our pool is cheaper than waiting for the file. */
-export function openSqlite(filename: string, readers: number): { writer: Knex; reader: Knex } {
+export function openSqlite(
+  filename: string,
+  readers: number,
+  log: Knex.Logger,
+): { writer: Knex; reader: Knex } {
   return {
-    writer: open(filename, { min: 1, max: 1 }),
-    reader: open(filename, { min: 0, max: readers }),
+    writer: open(filename, log, { min: 1, max: 1 }),
+    reader: open(filename, log, { min: 0, max: readers }),
   };
 }

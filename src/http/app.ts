@@ -1,4 +1,4 @@
-import type { RequestListener } from 'node:http';
+import type { RequestListener, ServerResponse } from 'node:http';
 import Koa, { type Middleware } from 'koa';
 import type { Clock } from '../clock.js';
 import type { Config } from '../config/config.js';
@@ -16,6 +16,7 @@ import { errors } from './middleware/errors.js';
 import { limits } from './middleware/limits.js';
 import { requestContext } from './middleware/request-context.js';
 import { securityHeaders } from './middleware/security-headers.js';
+import { normalizeTarget } from './request-target.js';
 import { type Route, router } from './router.js';
 
 export interface EdgeParts {
@@ -28,15 +29,34 @@ export interface EdgeParts {
   readonly readiness: () => Promise<Checks>;
 }
 
-/** What listens: the key set first, then everything else. */
-export function createListener(parts: EdgeParts, rest: RequestListener): RequestListener {
+/**
+ * What listens: the key set first, then everything else.
+ *
+ * @param isDraining once true, each answer closes its connection, so that clients move to another node.
+ */
+export function createListener(
+  parts: EdgeParts,
+  rest: RequestListener,
+  isDraining: () => boolean,
+): RequestListener {
   const paths = jwksPaths(parts.config.issuer);
   const answerJwks = jwksAnswer(parts.ring, parts.keyPolicy, parts.metrics);
   return (req, res) => {
+    if (!normalizeTarget(req)) return refuseTarget(res);
+    if (isDraining()) res.setHeader('Connection', 'close');
     const isRead = req.method === 'GET' || req.method === 'HEAD';
     if (isRead && req.url !== undefined && paths.has(req.url)) answerJwks(req, res);
     else rest(req, res);
   };
+}
+
+function refuseTarget(res: ServerResponse): void {
+  res.writeHead(400, {
+    'Content-Type': 'application/json; charset=utf-8',
+    'Cache-Control': 'no-store',
+    Connection: 'close',
+  });
+  res.end(JSON.stringify({ error: 'invalid_request', error_description: 'The address is malformed.' }));
 }
 
 /** Everything a request passes before the core evaluates it, in this order. */

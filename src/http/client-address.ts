@@ -24,7 +24,8 @@ export function clientAddress(req: IncomingMessage, trusted: TrustedProxies): st
   const header = req.headers['x-forwarded-for'];
   if (header === undefined || address === undefined) return address;
   const entries = String(header)
-    .slice(0, 2048)
+    // The end: what proxies appended stands last, and the caller can make the rest as long as it likes.
+    .slice(-2048)
     .split(',')
     .map(entry => entry.trim());
   for (let hop = 0; hop < trusted.hops; hop += 1) {

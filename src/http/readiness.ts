@@ -1,4 +1,3 @@
-import type { Clock } from '../clock.js';
 import type { Database } from '../database/connect.js';
 import { schemaStatus } from '../database/schema.js';
 import type { KeyPolicy } from '../keys/key-policy.js';
@@ -6,14 +5,12 @@ import type { KeyRing } from '../keys/key-ring.js';
 import { overdueFor } from '../keys/key-schedule.js';
 import type { Check, Checks } from './health.js';
 
-/** Beyond this, tokens of this node would look issued in the future, or long ago, to everybody else. */
-const LARGEST_DRIFT = 30_000;
-
 export interface ReadinessParts {
   readonly database: Database;
   readonly ring: KeyRing;
   readonly keyPolicy: KeyPolicy;
-  readonly clock: Clock;
+  /** The node is being stopped: traffic should go elsewhere. */
+  readonly isDraining: () => boolean;
 }
 
 const OK: Check = { isOk: true };
@@ -22,19 +19,17 @@ function failed(problem: string): Check {
   return { isOk: false, problem };
 }
 
-export async function readiness({ database, ring, keyPolicy, clock }: ReadinessParts): Promise<Checks> {
+export async function readiness({ database, ring, keyPolicy, isDraining }: ReadinessParts): Promise<Checks> {
+  if (isDraining()) return { stopping: failed('this node is being stopped') };
   return {
     database: await databaseCheck(database),
     keys: ring.canSign ? OK : failed('the key ring could not be confirmed lately; this node signs nothing'),
     signing: signingCheck(ring, keyPolicy),
-    rotation: rotationCheck(ring, keyPolicy, clock.now() - ring.clockDrift),
+    rotation: rotationCheck(ring, keyPolicy, ring.databaseNow),
     jwks: ring.canServeJwks ? OK : failed('the key set is older than verifiers can rely on'),
-    clock:
-      Math.abs(ring.clockDrift) <= LARGEST_DRIFT
-        ? OK
-        : failed(
-            `this node's clock is ${Math.round(ring.clockDrift / 1000)} s off the database's; correct it`,
-          ),
+    clock: ring.isClockTrusted
+      ? OK
+      : failed(`this node's clock is ${Math.round(ring.clockDrift / 1000)} s off the database's; correct it`),
   };
 }
 

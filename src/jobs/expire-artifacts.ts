@@ -1,4 +1,5 @@
 import type { RevokedTokenStore } from '../clients/revoked-token-store.js';
+import { SecretStore } from '../clients/secret-store.js';
 import { sweepChanges } from '../database/changes.js';
 import type { Database } from '../database/connect.js';
 import { takeJobLease } from '../database/job-leases.js';
@@ -11,6 +12,10 @@ const AT_ONCE = 1000;
 /** A node that was away longer than this drops all it holds in memory. */
 const KEEP_CHANGES_FOR = 24 * 3600;
 const KEEP_LEASES_FOR = 24 * 3600;
+/** Until then a secret explains the id that the audit names. */
+const KEEP_ENDED_SECRETS_FOR = 400 * 24 * 3600;
+
+const secrets = new SecretStore();
 
 /** Deletes what has ended. Safe on several nodes: a row is deleted once. */
 export async function expireArtifacts(parts: {
@@ -30,6 +35,7 @@ export async function expireArtifacts(parts: {
   await database.transaction(async trx => {
     const now = await database.now(trx);
     await revoked.sweep(trx, now);
+    await secrets.sweep(trx, now - KEEP_ENDED_SECRETS_FOR * 1000);
     await sweepChanges(trx, now - KEEP_CHANGES_FOR * 1000);
     await sweepNodeLeases(trx, now - KEEP_LEASES_FOR * 1000);
   });

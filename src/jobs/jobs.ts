@@ -1,6 +1,5 @@
 import type { RevokedTokenStore } from '../clients/revoked-token-store.js';
 import type { SecretUses } from '../clients/secret-uses.js';
-import type { Clock } from '../clock.js';
 import type { ChangeFeed } from '../database/change-feed.js';
 import type { Database } from '../database/connect.js';
 import type { KeyRing } from '../keys/key-ring.js';
@@ -22,7 +21,6 @@ export interface JobParts {
   readonly revoked: RevokedTokenStore;
   readonly secretUses: SecretUses;
   readonly metrics: Metrics;
-  readonly clock: Clock;
   readonly log: Logger;
 }
 

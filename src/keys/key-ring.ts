@@ -35,6 +35,8 @@ export interface KeyRingOptions {
 
 /** Seconds. */
 const CONFIRM_AGAIN_AFTER = 1;
+/** Seconds. A node whose clock is further off is taken out of service: somebody has to look at it. */
+export const LARGEST_DRIFT_FOR = 30;
 
 /**
  * The ring as this node holds it. Two fences, both by the age of the last successful heartbeat, never by a
@@ -49,7 +51,7 @@ export class KeyRing {
   #isRegressed = false;
   /** Readings are taken in one after the other: a slow older one must not look like a restored backup. */
   #reading: Promise<void> = Promise.resolve();
-  #clockDrift = 0;
+  #databaseTime = { at: 0, monotonic: 0 };
   #confirming: Promise<void> | undefined;
   #confirmAgainAt = 0;
 
@@ -65,9 +67,22 @@ export class KeyRing {
     return this.#served;
   }
 
-  /** Milliseconds by which this node's wall clock is ahead of the database's, as of the last heartbeat. */
+  /**
+   * The database's clock, milliseconds: as read at the last heartbeat, moved on by our monotonic clock. So what
+   * this node judges and stamps does not follow its wall clock when somebody sets it.
+   */
+  get databaseNow(): number {
+    const { at, monotonic } = this.#databaseTime;
+    return at + this.#options.clock.monotonic() - monotonic;
+  }
+
+  /** Milliseconds by which this node's wall clock is ahead of the database's. */
   get clockDrift(): number {
-    return this.#clockDrift;
+    return this.#options.clock.now() - this.databaseNow;
+  }
+
+  get isClockTrusted(): boolean {
+    return Math.abs(this.clockDrift) <= LARGEST_DRIFT_FOR * 1000;
   }
 
   /** Told before this node begins to answer with the new ring; must not throw. */
@@ -76,7 +91,7 @@ export class KeyRing {
   }
 
   get canSign(): boolean {
-    return !this.#isRegressed && this.#age() < LEASE_FOR;
+    return !this.#isRegressed && this.isClockTrusted && this.#age() < LEASE_FOR;
   }
 
   get canServeJwks(): boolean {
@@ -118,12 +133,13 @@ export class KeyRing {
     const { database, nodeId, clock } = this.#options;
     const sentAt = { monotonic: clock.monotonic(), wall: clock.now() };
     const servedVersion = this.#served?.ring.version ?? 0;
-    const { ring, now } = await database.transaction(async trx => {
+    const ring = await database.transaction(async trx => {
+      const askedAt = clock.monotonic();
       const now = await database.now(trx);
+      this.#databaseTime = { at: now, monotonic: (askedAt + clock.monotonic()) / 2 };
       await renewNodeLease(trx, nodeId, servedVersion, now);
-      return { ring: await readRing(trx), now };
+      return readRing(trx);
     });
-    this.#clockDrift = sentAt.wall - now;
     this.#take(ring);
     this.#sentAt = sentAt;
   }

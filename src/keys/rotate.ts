@@ -72,14 +72,26 @@ export async function rotateNow(
 ): Promise<readonly RotationDecision[]> {
   const plan = ({ ring, leases, now }: Seen) => planRotation(ring, context.policy, leases, now, intent);
   const decisions = plan(await context.database.read(on => see(context.database, on)));
-  for (const decision of decisions) {
-    if (decision.outcome !== 'rotates') continue;
-    await take(context, decision.transition, seen => {
-      const again = plan(seen).find(({ alg }) => alg === decision.alg);
-      return again?.outcome === 'rotates' ? again.transition : undefined;
-    });
-  }
-  return decisions;
+  return Promise.all(decisions.map(decision => carryOut(context, decision, plan)));
+}
+
+/** @returns what happened: another node may have done it first, or something may have come in the way. */
+async function carryOut(
+  context: RotationContext,
+  decision: RotationDecision,
+  plan: (seen: Seen) => readonly RotationDecision[],
+): Promise<RotationDecision> {
+  if (decision.outcome !== 'rotates') return decision;
+  const { alg, transition } = decision;
+  const isTaken = await take(context, transition, seen => {
+    const again = plan(seen).find(other => other.alg === alg);
+    return again?.outcome === 'rotates' ? again.transition : undefined;
+  });
+  if (isTaken) return decision;
+  const seen = await context.database.read(on => see(context.database, on));
+  if (isDone(seen.ring, transition)) return decision;
+  const again = plan(seen).find(other => other.alg === alg) ?? decision;
+  return carryOut(context, again, plan);
 }
 
 /**

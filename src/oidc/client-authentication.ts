@@ -7,7 +7,7 @@ import type { RecordOf } from './client-adapter.js';
 
 /** As the request presented it: the core takes either form for either registered method. */
 function presentedMethod(): 'client_secret_basic' | 'client_secret_post' {
-  return Provider.ctx?.headers.authorization === undefined ? 'client_secret_post' : 'client_secret_basic';
+  return Provider.ctx?.oidc.params?.client_secret ? 'client_secret_post' : 'client_secret_basic';
 }
 
 export interface ClientAuthenticationParts {

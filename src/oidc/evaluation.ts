@@ -19,6 +19,11 @@ export interface EvaluationOptions {
   readonly metrics: Metrics;
 }
 
+/** The core opens its endpoints to every page that sends no Origin. */
+const CORS_HEADERS = ['Access-Control-Allow-Origin', 'Access-Control-Expose-Headers'] as const;
+/** The core reads no more of a body (RFC 6749 sets no limit). */
+const LONGEST_FORM = 56 * 1024;
+
 /** Judged again this often; then the client is asked to come back. */
 const ATTEMPTS = 8;
 
@@ -50,7 +55,9 @@ export class Evaluation {
 
   /** @param live the Provider of now, asked again at each attempt: a new ring may have come with a new one. */
   async answer(first: Context, live: () => LiveCore): Promise<void> {
-    const { res } = first;
+    const { req, res } = first;
+    // No page of a browser is a client here, and the core's refusal of an origin would tell which clients exist.
+    delete req.headers.origin;
     const headers = new Set(res.getHeaderNames());
     let ctx = first;
     let core = live();
@@ -63,7 +70,10 @@ export class Evaluation {
         await this.#options.feed.catchUpTo(stale.sequence).catch(() => undefined);
       const { facts } = first.state;
       core = live();
-      ctx = core.createContext(repeated(first.req, ctx.oidc.body), res);
+      const form = stringify(ctx.oidc.body as Record<string, string | string[]>);
+      // Encoded anew it can be longer than it came, and longer than the core reads.
+      if (form.length > LONGEST_FORM) return unavailable(first);
+      ctx = core.createContext(repeated(req, form), res);
       ctx.state.facts = facts;
       // As koa itself begins: not by the setter, which would make it the answer's status for good.
       ctx.res.statusCode = 404;
@@ -91,6 +101,7 @@ export class Evaluation {
     ctx.state.unit = unit;
     if (ctx.path === ROUTES.token && !(await this.#maySign())) return unavailable(ctx);
     await core(ctx);
+    for (const name of CORS_HEADERS) ctx.remove(name);
     if (isAppError(unit.refusal, 'database_unavailable') || isAppError(unit.refusal, 'not_ready')) {
       return unavailable(ctx);
     }
@@ -159,19 +170,17 @@ function isForm(body: unknown): body is Record<string, string | string[]> {
 }
 
 /** The same request with its body to be read once more. */
-function repeated(req: IncomingMessage, body: unknown): IncomingMessage {
-  if (!isForm(body)) throw new TypeError('a request without a form is not judged again');
-  const bytes = Buffer.from(stringify(body));
+function repeated(req: IncomingMessage, form: string): IncomingMessage {
   const again = new IncomingMessage(req.socket);
   again.method = req.method;
   again.url = req.url;
   again.httpVersion = req.httpVersion;
   again.httpVersionMajor = req.httpVersionMajor;
   again.httpVersionMinor = req.httpVersionMinor;
-  again.headers = { ...req.headers, 'content-length': String(bytes.length) };
+  again.headers = { ...req.headers, 'content-length': String(form.length) };
   delete again.headers['transfer-encoding'];
   if ('originalUrl' in req) Object.assign(again, { originalUrl: req.originalUrl });
-  again.push(bytes);
+  again.push(Buffer.from(form));
   again.push(null);
   // An incomplete message takes its socket down with it when it ends.
   again.complete = true;

@@ -1,5 +1,4 @@
 import type { JSONWebKeySet } from 'jose';
-import type { Clock } from '../clock.js';
 import type { Config } from '../config/config.js';
 import type { KeyRing, ServedRing } from '../keys/key-ring.js';
 import { VerificationError } from '../verifier/errors.js';
@@ -16,7 +15,6 @@ const CLOCK_TOLERANCE_FOR = 30;
 export function ownTokenVerifier(
   config: Config,
   ring: KeyRing,
-  clock: Clock,
 ): (token: string) => Promise<OwnAccessToken | undefined> {
   let read: { readonly of: ServedRing; readonly jwks: JSONWebKeySet } | undefined;
   const jwks = (): JSONWebKeySet => {
@@ -27,7 +25,7 @@ export function ownTokenVerifier(
     return read.jwks;
   };
   // Tokens carry the database's time, whatever this node's clock says.
-  const now = (): number => clock.now() - ring.clockDrift;
+  const now = (): number => ring.databaseNow;
   const verifier = createIssuerVerifier({
     issuer: config.issuer,
     jwks,

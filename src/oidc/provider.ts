@@ -52,9 +52,9 @@ export const DPOP_ALGORITHMS = ['ES256', 'EdDSA'] as const;
 
 /** Paths that the core answers, with the methods they take. Whatever is not here does not exist. */
 export const CORE_PATHS: ReadonlyMap<string, readonly string[]> = new Map([
-  [ROUTES.token, ['POST', 'OPTIONS']],
-  [ROUTES.introspection, ['POST', 'OPTIONS']],
-  [ROUTES.revocation, ['POST', 'OPTIONS']],
+  [ROUTES.token, ['POST']],
+  [ROUTES.introspection, ['POST']],
+  [ROUTES.revocation, ['POST']],
 ]);
 
 export interface BuiltProvider {

@@ -26,6 +26,9 @@ export interface StructuredTokensOptions {
   readonly revoked: RevokedTokenStore;
 }
 
+/** Seconds for which a revocation outlives its token: nodes do not agree to the second when that has ended. */
+const KEPT_LONGER_FOR = 300;
+
 /**
  * The core refuses to introspect or revoke a JWT, after it has authenticated the caller. That refusal is taken as
  * the question, so that client authentication and parameter checks stay the core's.
@@ -52,7 +55,12 @@ export function structuredTokens(options: StructuredTokensOptions): Middleware {
     if (claims?.client_id !== caller) return;
     unit.revoked = claims.jti;
     unit.operations.push((trx, now) =>
-      options.revoked.revoke(trx, { kind: 'jti', value: claims.jti, expiresAt: claims.exp * 1000, now }),
+      options.revoked.revoke(trx, {
+        kind: 'jti',
+        value: claims.jti,
+        expiresAt: claims.exp * 1000 + KEPT_LONGER_FOR * 1000,
+        now,
+      }),
     );
   };
   return (ctx, next) => (ctx.path === ROUTES.token ? next() : answer(ctx, next));

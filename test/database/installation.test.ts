@@ -1,3 +1,5 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { expect } from 'chai';
 import { migrations } from '../../db/migrations/all.js';
 import { generateRootKey, localRootKey } from '../../src/crypto/root-key.js';
@@ -8,6 +10,7 @@ import { forEachDatabase } from '../support/databases.js';
 import { Cluster } from '../support/nodes.js';
 import { dumpOf } from '../support/tables.js';
 
+const CHILD = new URL('./open-installation.ts', import.meta.url).pathname;
 const FIRST = { issuer: 'https://id.example.test', environment: 'production' };
 const LOCAL = { issuer: 'http://localhost:4400', environment: 'development' };
 
@@ -38,27 +41,35 @@ describe('the installation', () => {
       );
     }
 
-    it('is migrated once when five nodes start at the same instant, and all agree on the keys', async () => {
+    it('is migrated once when five processes start at the same instant, and all agree on the keys', async function () {
+      this.timeout(60_000);
       const { url } = await fresh();
-      const results = await Promise.all(Array.from({ length: 5 }, () => opened(url)));
+      const children = Array.from({ length: 5 }, () =>
+        fork(CHILD, [url, rootKey, FIRST.issuer, FIRST.environment], { execArgv: ['--import=tsx'] }),
+      );
+      await Promise.all(children.map(child => once(child, 'message')));
+      const results = await Promise.all(
+        children.map(async child => {
+          const answer = once(child, 'message');
+          child.send('go');
+          return (await answer)[0] as { migrated: string[]; hash: string };
+        }),
+      );
       expect(results.filter(({ migrated }) => migrated.length > 0)).to.have.length(1);
       expect(results.flatMap(({ migrated }) => migrated)).to.deep.equal(migrations.map(({ name }) => name));
-      const hashes = results.map(({ keys }) => keys.hasher.hash('x'));
-      expect(new Set(hashes).size).to.equal(1);
+      expect(new Set(results.map(({ hash }) => hash)).size).to.equal(1);
       const database = openDatabase({ url });
       expect((await schemaStatus(database)).pending).to.deep.equal([]);
       expect(await database.reader('installation')).to.have.length(1);
       await database.close();
     });
 
-    it('serves after five whole nodes started on an empty database at the same instant', async function () {
+    it('serves after three whole nodes started on an empty database at the same instant', async function () {
       this.timeout(60_000);
       const cluster = new Cluster({ url: (await fresh()).url });
-      await Promise.all(Array.from({ length: 5 }, () => cluster.start()));
-      const versions = new Set(cluster.nodes.map(({ ring }) => ring.served.published.etag));
+      await Promise.all(Array.from({ length: 3 }, () => cluster.start()));
       for (const node of cluster.nodes) await node.tick();
       expect(new Set(cluster.nodes.map(({ ring }) => ring.served.published.etag)).size).to.equal(1);
-      expect(versions.size).to.be.at.least(1);
       await cluster.close();
     });
 

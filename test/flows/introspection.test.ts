@@ -32,6 +32,7 @@ describe('introspection (RFC 7662)', () => {
       cluster = new Cluster({
         url: (await fresh()).url,
         clock: { now: () => Date.now() + moved, monotonic: () => performance.now() },
+        databaseClockOffset: () => moved,
       });
       node = await cluster.start({ hasTimers: false });
       await cluster.resourceServer();

@@ -7,6 +7,7 @@ export type NetworkMode = 'pass' | 'drop' | 'refuse';
 export class BrokenNetwork {
   readonly #target: { readonly host: string; readonly port: number };
   readonly #sockets = new Set<Socket>();
+  readonly #muted = new WeakSet<Socket>();
   readonly #server: Server;
   #mode: NetworkMode = 'pass';
 
@@ -29,6 +30,11 @@ export class BrokenNetwork {
     // What was swallowed is lost: a connection that missed packets cannot go on.
     if (mode === 'refuse' || this.#mode === 'drop') this.#cut();
     this.#mode = mode;
+  }
+
+  /** What stands stays silent for ever; new connections pass. */
+  muteStanding(): void {
+    for (const socket of this.#sockets) this.#muted.add(socket);
   }
 
   async close(): Promise<void> {
@@ -63,7 +69,7 @@ export class BrokenNetwork {
     ] as const) {
       this.#sockets.add(from);
       from.on('data', (bytes: Buffer) => {
-        if (this.#mode === 'pass') to.write(bytes);
+        if (this.#mode === 'pass' && !this.#muted.has(from)) to.write(bytes);
       });
       from.on('error', () => undefined);
       from.on('close', () => {

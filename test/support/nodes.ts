@@ -40,7 +40,7 @@ export interface ClusterOptions {
   readonly onLog?: (line: string) => void;
 }
 
-type NodeOptions = Pick<ServerOptions, 'onRotationStep' | 'keyUpdate' | 'hasTimers'>;
+type NodeOptions = Pick<ServerOptions, 'onRotationStep' | 'keyUpdate' | 'hasTimers' | 'drainFor'>;
 
 /** Real nodes in this process, on one database, with what an operator would have set up. */
 export class Cluster {

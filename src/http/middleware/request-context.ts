@@ -21,6 +21,7 @@ export function requestContext({ trustedProxies, clock, log, metrics }: RequestC
   return (ctx, next) => {
     const startedAt = clock.monotonic();
     const { req, res } = ctx;
+    const path = (req.url ?? '').split('?', 1)[0] ?? '';
     // Never the caller's own: it ends up in the audit, where a chosen id would point at somebody else's request.
     const requestId = randomUUID();
     ctx.state.facts = {
@@ -42,7 +43,7 @@ export function requestContext({ trustedProxies, clock, log, metrics }: RequestC
           request_id: requestId,
           method: ctx.method,
           // The path only: a query can hold what a careless client put there.
-          path: ctx.path.slice(0, 256),
+          path: path.slice(0, 256),
           status,
           ip: ctx.state.facts.ip,
           duration_ms: Math.round(seconds * 1e6) / 1e3,
