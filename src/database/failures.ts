@@ -12,7 +12,7 @@ export function isLocked(error: unknown): boolean {
 
 /** The database did not answer in time, and may never have been asked. */
 export function isSilent(error: unknown): boolean {
-  return error instanceof Error && /^Query read timeout/.test(error.message);
+  return error instanceof Error && /Query read timeout$/.test(error.message);
 }
 
 /** Another writer was in the way: nothing was written, and the same work may succeed at once. */
