@@ -23,6 +23,7 @@ const COLUMNS = [
   'actor',
   'subject',
   'client_id',
+  'user_id',
   'credential_id',
   'resource',
   'ip',
@@ -41,6 +42,7 @@ function rowOf(event: AuditEvent, nodeId: string): Row {
     bounded(event.actor),
     bounded(event.subject),
     bounded(event.clientId),
+    event.userId ?? null,
     event.credentialId ?? null,
     bounded(event.resource),
     event.ip ?? null,
@@ -121,6 +123,7 @@ export interface StoredAuditEvent {
   readonly actor: string;
   readonly subject: string | null;
   readonly client_id: string | null;
+  readonly user_id: string | null;
   readonly credential_id: string | null;
   readonly resource: string | null;
   readonly ip: string | null;
@@ -133,10 +136,19 @@ export interface StoredAuditEvent {
 /** Newest first. */
 export async function listAuditEvents(
   on: Queryable,
-  filter: { readonly limit: number; readonly clientId?: string; readonly event?: string },
+  filter: {
+    readonly limit: number;
+    readonly clientId?: string;
+    readonly userId?: string;
+    readonly event?: string;
+    /** Older than this event's number. */
+    readonly before?: number;
+  },
 ): Promise<StoredAuditEvent[]> {
   const query = on('audit_events').orderBy('id', 'desc').limit(filter.limit);
   if (filter.clientId !== undefined) query.where({ client_id: filter.clientId });
+  if (filter.userId !== undefined) query.where({ user_id: filter.userId });
+  if (filter.before !== undefined) query.where('id', '<', filter.before);
   if (filter.event !== undefined) query.where({ event: filter.event });
   const rows = await query;
   return rows.map(row => ({

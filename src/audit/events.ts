@@ -24,11 +24,55 @@ export const AUDIT_EVENTS = [
   'token.revoked',
   'token.revocation_refused',
   'database.adopted',
+  'user.created',
+  'user.imported',
+  'user.invited',
+  'user.updated',
+  'user.disabled',
+  'user.enabled',
+  'user.locked',
+  'user.unlocked',
+  'user.deleted',
+  'user.exported',
+  'user.password_changed',
+  'user.password_reset_requested',
+  'user.email_verified',
+  'user.email_changed',
+  'user.factor_added',
+  'user.factor_removed',
+  'user.recovery_codes_made',
+  'user.identity_linked',
+  'user.identity_unlinked',
+  'sign_in.succeeded',
+  'sign_in.refused',
+  'sign_in.throttled',
+  'session.started',
+  'session.ended',
+  'authorization.granted',
+  'authorization.refused',
+  'authorization.pushed',
+  'device.authorized',
+  'device.refused',
+  'backchannel_authentication.requested',
+  'backchannel_authentication.answered',
+  'backchannel_authentication.refused',
+  'consent.granted',
+  'consent.revoked',
+  'userinfo.read',
+  'userinfo.refused',
+  'refresh_token.reused',
+  'mail.delivered',
+  'mail.given_up',
+  'logout.delivered',
+  'logout.given_up',
 ] as const;
 export type AuditEventName = (typeof AUDIT_EVENTS)[number];
 
-/** Who did it: `client:cl_…`, `os:ada@host` (the CLI), `node:…` (a job), `anonymous` (nobody proved who they are). */
-export type Actor = `client:${string}` | `os:${string}` | `node:${string}` | 'anonymous';
+/**
+ * Who did it: `user:us_…`, `client:cl_…`, `os:ada@host` (the CLI), `node:…` (a job), `anonymous` (nobody proved who
+ * they are).
+ */
+export type Actor = `user:${string}` | `client:${string}` | `os:${string}` | `node:${string}` | 'anonymous';
 
 /** Values of facts that fit no column; never a secret, a token or a password. */
 export type AuditDetail = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
@@ -40,6 +84,8 @@ export interface AuditEvent {
   /** What was acted on: a kid, a token's jti, a secret's id. */
   readonly subject?: string | undefined;
   readonly clientId?: string | undefined;
+  /** The person concerned: what their own activity shows. */
+  readonly userId?: string | undefined;
   /** The credential that opened the door: a client secret's id. */
   readonly credentialId?: string | undefined;
   readonly resource?: string | undefined;

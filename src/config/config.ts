@@ -35,6 +35,12 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export const LOG_FORMATS = ['json', 'pretty'] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
+export const LOCALES = ['en', 'de'] as const;
+export type Locale = (typeof LOCALES)[number];
+
+export const RATE_LIMIT_PROFILES = ['production', 'development'] as const;
+export type RateLimitProfile = (typeof RATE_LIMIT_PROFILES)[number];
+
 /** The only environment in which insecure conveniences (http issuer, generated root key) are allowed. */
 export const DEVELOPMENT = 'development';
 
@@ -78,6 +84,38 @@ export interface ClientsConfig {
   readonly cacheSize: number;
 }
 
+/** Of refresh tokens and of sessions alike. */
+export interface LifetimeConfig {
+  readonly idleAfter: number;
+  readonly endAfter: number;
+}
+
+export interface UsersConfig {
+  readonly signUp: boolean;
+  readonly requireSecondFactor: boolean;
+  readonly trustDeviceFor: number;
+  readonly emailLinkFor: number;
+  readonly invitationFor: number;
+}
+
+export interface MailConfig {
+  /** Empty: none. May carry a password. */
+  readonly url: string;
+  readonly from: string;
+}
+
+export interface BrandingConfig {
+  readonly name: string;
+  readonly logoFile: string;
+  /** Empty, or accent, accent-deep, accent-wash, on-accent. */
+  readonly lightAccents: readonly string[];
+  readonly darkAccents: readonly string[];
+  readonly supportEmail: string;
+  readonly privacyUrl: string;
+  readonly helpUrl: string;
+  readonly locale: Locale;
+}
+
 export interface LogConfig {
   readonly level: LogLevel;
   readonly format: LogFormat;
@@ -95,5 +133,13 @@ export interface Config {
   readonly keys: KeysConfig;
   readonly tokens: TokensConfig;
   readonly clients: ClientsConfig;
+  readonly refreshTokens: LifetimeConfig;
+  readonly sessions: LifetimeConfig;
+  readonly users: UsersConfig;
+  readonly mail: MailConfig;
+  readonly federation: { readonly providersFile: string };
+  readonly outbound: { readonly allowedNetworks: readonly string[] };
+  readonly rateLimits: RateLimitProfile;
+  readonly branding: BrandingConfig;
   readonly log: LogConfig;
 }

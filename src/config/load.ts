@@ -17,7 +17,7 @@ export interface SettingSource {
   /** As shown to people: secrets redacted. */
   readonly shown: string;
   /** As shown to programs: secrets redacted, absent values null. */
-  readonly value: string | number | readonly string[] | null;
+  readonly value: string | number | boolean | readonly string[] | null;
 }
 
 export interface LoadedConfig {
@@ -147,7 +147,7 @@ class Loading {
 
 function plain(value: unknown, shown: string): SettingSource['value'] {
   if (value === undefined) return null;
-  if (typeof value === 'number') return value;
+  if (typeof value === 'number' || typeof value === 'boolean') return value;
   return Array.isArray(value) ? value.map(String) : shown;
 }
 
@@ -185,6 +185,32 @@ function assemble(values: SettingValues, environment: string): Config {
       longestTokenFor: values['tokens.longestTokenFor'],
     },
     clients: { cacheSize: values['clients.cacheSize'] },
+    refreshTokens: {
+      idleAfter: values['refreshTokens.idleAfter'],
+      endAfter: values['refreshTokens.endAfter'],
+    },
+    sessions: { idleAfter: values['sessions.idleAfter'], endAfter: values['sessions.endAfter'] },
+    users: {
+      signUp: values['users.signUp'],
+      requireSecondFactor: values['users.requireSecondFactor'],
+      trustDeviceFor: values['users.trustDeviceFor'],
+      emailLinkFor: values['users.emailLinkFor'],
+      invitationFor: values['users.invitationFor'],
+    },
+    mail: { url: values['mail.url'], from: values['mail.from'] },
+    federation: { providersFile: values['federation.providersFile'] },
+    outbound: { allowedNetworks: values['outbound.allowedNetworks'] },
+    rateLimits: values.rateLimits,
+    branding: {
+      name: values['branding.name'],
+      logoFile: values['branding.logoFile'],
+      lightAccents: values['branding.lightAccents'],
+      darkAccents: values['branding.darkAccents'],
+      supportEmail: values['branding.supportEmail'],
+      privacyUrl: values['branding.privacyUrl'],
+      helpUrl: values['branding.helpUrl'],
+      locale: values['branding.locale'],
+    },
     log: { level: values['log.level'], format: values['log.format'] },
   };
 }

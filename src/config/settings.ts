@@ -1,8 +1,10 @@
 import { SIGNING_ALGORITHMS } from '../protocol.js';
-import { DEVELOPMENT, LOG_FORMATS, LOG_LEVELS, type Secret } from './config.js';
+import { DEVELOPMENT, LOCALES, LOG_FORMATS, LOG_LEVELS, RATE_LIMIT_PROFILES, type Secret } from './config.js';
 import { carriesPassword, DATABASE_URL, DATABASE_URL_FORM, shownDatabaseUrl } from './database-url.js';
 import { DAY, HOUR, MINUTE } from './duration.js';
+import { carriesMailPassword, shownMailUrl } from './mail-url.js';
 import {
+  boolean,
   choice,
   duration,
   integer,
@@ -165,6 +167,129 @@ export const SETTINGS = {
     kind: duration(MINUTE, HOUR),
     fallback: HOUR,
     says: 'Longest life that a resource server may ask for; retained signing keys stay published accordingly.',
+  }),
+  'refreshTokens.idleAfter': setting<number>({
+    kind: duration(MINUTE, 365 * DAY),
+    fallback: 30 * DAY,
+    says: 'A refresh token that is not used for this long is dead.',
+  }),
+  'refreshTokens.endAfter': setting<number>({
+    kind: duration(MINUTE, 365 * DAY),
+    fallback: 90 * DAY,
+    says: 'However often it is used, a refresh token and its successors end this long after the sign-in.',
+  }),
+  'sessions.idleAfter': setting<number>({
+    kind: duration(MINUTE, 30 * DAY),
+    fallback: HOUR,
+    says: 'A session that is not used for this long ends.',
+  }),
+  'sessions.endAfter': setting<number>({
+    kind: duration(MINUTE, 30 * DAY),
+    fallback: 24 * HOUR,
+    says: 'However often it is used, a session ends this long after the sign-in.',
+  }),
+  'users.signUp': setting<boolean>({
+    kind: boolean,
+    fallback: false,
+    says: 'Whether people may create accounts by themselves; otherwise they are invited or created.',
+  }),
+  'users.requireSecondFactor': setting<boolean>({
+    kind: boolean,
+    fallback: false,
+    says: 'Whether everybody must set up a second factor at the next sign-in.',
+  }),
+  'users.trustDeviceFor': setting<number>({
+    kind: duration(0, 90 * DAY),
+    fallback: 30 * DAY,
+    says: 'How long a device that its owner trusts is not asked for a second factor; 0 always asks.',
+  }),
+  'users.emailLinkFor': setting<number>({
+    kind: duration(MINUTE, 15 * MINUTE),
+    fallback: 15 * MINUTE,
+    says: 'Life of a link in a mail that resets a password or confirms an address.',
+  }),
+  'users.invitationFor': setting<number>({
+    kind: duration(HOUR, 30 * DAY),
+    fallback: 7 * DAY,
+    says: 'Life of an invitation.',
+  }),
+  'mail.url': setting<string>({
+    kind: sensitiveText(
+      'mail server',
+      /^smtps?:\/\/\S{1,500}$/,
+      'smtp://USER:PASSWORD@HOST:PORT or smtps://…',
+      shownMailUrl,
+    ),
+    fallback: '',
+    fallbackSays: 'none: in development mails are logged and shown at /development/mail',
+    says: 'SMTP server for mails to people.',
+    isSecret: carriesMailPassword,
+  }),
+  'mail.from': setting<string>({
+    kind: text(/^[^\r\n]{3,254}$/, 'an address, or NAME <ADDRESS>'),
+    fallback: 'Claviger <no-reply@localhost>',
+    says: 'Sender of mails.',
+  }),
+  'federation.providersFile': setting<string>({
+    kind: text(/^[^\0\r\n]{1,4096}$/, 'a path'),
+    fallback: '',
+    fallbackSays: 'none',
+    says: 'YAML file that lists the OpenID Connect providers people may sign in with.',
+  }),
+  'outbound.allowedNetworks': setting<readonly string[]>({
+    kind: list(text(/^[0-9A-Fa-f.:/]{2,43}$/, 'an IP address or CIDR range')),
+    fallback: [],
+    says: 'Private addresses or CIDR ranges that this server may call although they are not public.',
+  }),
+  rateLimits: setting<(typeof RATE_LIMIT_PROFILES)[number]>({
+    kind: choice(RATE_LIMIT_PROFILES),
+    fallback: ({ environment }) => (environment === DEVELOPMENT ? 'development' : 'production'),
+    fallbackSays: 'development in development, else production',
+    says: 'How strictly attempts are limited: production, or development (ten times as many).',
+  }),
+  'branding.name': setting<string>({
+    kind: text(/^[^\r\n<>]{1,60}$/, '1 to 60 characters'),
+    fallback: 'Claviger',
+    says: 'Name that people see on pages and in mails.',
+  }),
+  'branding.logoFile': setting<string>({
+    kind: text(/^[^\0\r\n]{1,4096}\.(?:svg|png)$/, 'a path that ends in .svg or .png'),
+    fallback: '',
+    fallbackSays: 'none: the name is shown',
+    says: 'Logo shown on pages in place of the name.',
+  }),
+  'branding.lightAccents': setting<readonly string[]>({
+    kind: list(text(/^#[0-9a-f]{6}$/, 'a colour as #rrggbb')),
+    fallback: [],
+    says: 'Four colours for the light scheme: accent, its deep form, its wash, and text on it.',
+  }),
+  'branding.darkAccents': setting<readonly string[]>({
+    kind: list(text(/^#[0-9a-f]{6}$/, 'a colour as #rrggbb')),
+    fallback: [],
+    says: 'The same four colours for the dark scheme.',
+  }),
+  'branding.supportEmail': setting<string>({
+    kind: text(/^[^\s@<>"]{1,64}@[^\s@<>"]{1,189}$/, 'a mail address'),
+    fallback: '',
+    fallbackSays: 'none',
+    says: 'Where people may ask for help.',
+  }),
+  'branding.privacyUrl': setting<string>({
+    kind: text(/^https?:\/\/\S{1,500}$/, 'a URL'),
+    fallback: '',
+    fallbackSays: 'none',
+    says: 'Privacy notice linked on every page.',
+  }),
+  'branding.helpUrl': setting<string>({
+    kind: text(/^https?:\/\/\S{1,500}$/, 'a URL'),
+    fallback: '',
+    fallbackSays: 'none',
+    says: 'Help page linked on every page.',
+  }),
+  'branding.locale': setting<(typeof LOCALES)[number]>({
+    kind: choice(LOCALES),
+    fallback: 'en',
+    says: 'Language of pages and mails when a person has told none.',
   }),
   'clients.cacheSize': setting<number>({
     kind: integer(1, 1_000_000),

@@ -107,6 +107,15 @@ export function sensitiveText(
   );
 }
 
+export const boolean: Kind<boolean> = scalar<boolean>(
+  'boolean',
+  raw =>
+    raw === 'true' || raw === 'false'
+      ? { value: raw === 'true' }
+      : { problem: `is ${quoted(raw)}; it must be true or false.` },
+  String,
+);
+
 export function choice<T extends string>(choices: readonly T[]): Kind<T> {
   return scalar(
     choices.join(' | '),

@@ -9,6 +9,7 @@ export const DATA_KEY_PURPOSES = [
   'cookie',
   'dpop_nonce',
   'successor',
+  'account',
 ] as const;
 export type DataKeyPurpose = (typeof DATA_KEY_PURPOSES)[number];
 

@@ -38,6 +38,16 @@ export function randomBase62(length: number): string {
   return id;
 }
 
+export function userId(): string {
+  return `us_${randomBase62(CLIENT_ID_LENGTH)}`;
+}
+
+const USER_ID = new RegExp(`^us_[0-9A-Za-z]{${CLIENT_ID_LENGTH}}$`);
+
+export function isUserId(value: string): boolean {
+  return USER_ID.test(value);
+}
+
 export function clientId(): string {
   return `cl_${randomBase62(CLIENT_ID_LENGTH)}`;
 }

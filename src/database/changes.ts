@@ -1,7 +1,7 @@
 import type { Database, Queryable, Transaction } from './connect.js';
 
 /** What other nodes keep in memory and must drop when it changes. */
-export type ChangeKind = 'client' | 'resource_server' | 'key_ring' | 'revocation';
+export type ChangeKind = 'client' | 'resource_server' | 'key_ring' | 'revocation' | 'user';
 
 export interface Change {
   readonly sequence: number;

@@ -27,6 +27,10 @@ export interface DataKeys {
   readonly signingKeyEnvelope: Envelope;
   readonly cookieKey: Buffer;
   readonly dpopNonceSecret: Buffer;
+  /** Derives the successor of a refresh token from it, so that a repeat yields the same one. */
+  readonly successorKey: Buffer;
+  /** Seals what people's accounts and deliveries hold: TOTP secrets, mails, links. */
+  readonly accountEnvelope: Envelope;
 }
 
 export interface OpenedInstallation {
@@ -86,12 +90,14 @@ async function unwrapAll(rootKey: RootKey, stored: readonly WrappedDataKey[]): P
     if (found === undefined) throw new TypeError(`the data key for ${purpose} is missing`);
     return { id: found.id, key: await rootKey.unwrap(found.wrapped, dataKeyContext(purpose, found.id)) };
   };
-  const [pepper, artifact, signingKey, cookie, dpopNonce] = await Promise.all([
+  const [pepper, artifact, signingKey, cookie, dpopNonce, successor, account] = await Promise.all([
     unwrap('pepper'),
     unwrap('artifact'),
     unwrap('signing_key'),
     unwrap('cookie'),
     unwrap('dpop_nonce'),
+    unwrap('successor'),
+    unwrap('account'),
   ]);
   return {
     hasher: new SecretHasher(pepper),
@@ -99,5 +105,7 @@ async function unwrapAll(rootKey: RootKey, stored: readonly WrappedDataKey[]): P
     signingKeyEnvelope: new Envelope(signingKey),
     cookieKey: cookie.key,
     dpopNonceSecret: dpopNonce.key,
+    successorKey: successor.key,
+    accountEnvelope: new Envelope(account),
   };
 }

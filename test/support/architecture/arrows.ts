@@ -13,9 +13,10 @@ import {
  * only where SIDEWAYS says so.
  */
 const FLOORS: readonly (readonly string[])[] = [
-  ['errors', 'clock', 'log', 'metrics', 'protocol', 'config', 'crypto', 'outbound', 'delivery'],
+  ['errors', 'clock', 'log', 'metrics', 'protocol', 'config', 'crypto', 'outbound'],
   ['db'],
   ['database'],
+  ['delivery'],
   [
     'audit',
     'rate-limits',
@@ -37,12 +38,11 @@ const FLOORS: readonly (readonly string[])[] = [
   ['cli'],
 ];
 
-const SUBJECTS = FLOORS[3] ?? [];
+const SUBJECTS = FLOORS[4] ?? [];
 const LEAVES: readonly string[] = ['errors', 'clock', 'log', 'metrics', 'protocol'];
 
 /**
- * On the lowest floor the rooms may use the leaves, crypto reads the secrets that config types, deliveries go out by
- * the guarded fetcher. `db/` (migrations) names types of the database it runs on. The command line starts the server, the
+ * On the lowest floor the rooms may use the leaves, and crypto reads the secrets that config types. `db/` (migrations) names types of the database it runs on. The command line starts the server, the
  * server starts its jobs: that is the order of the three highest floors.
  */
 function isSideways(from: string, to: string): boolean {
@@ -50,8 +50,7 @@ function isSideways(from: string, to: string): boolean {
   if ((from === 'clients' || from === 'api-keys') && to === 'resources') return true;
   if ((from === 'api-keys' || from === 'users') && to === 'rate-limits') return true;
   if (from === 'crypto' && to === 'config') return true;
-  if (from === 'delivery' && to === 'outbound') return true;
-  return ['config', 'crypto', 'outbound', 'delivery'].includes(from) && LEAVES.includes(to);
+  return ['config', 'crypto', 'outbound'].includes(from) && LEAVES.includes(to);
 }
 
 /** `src/keys/rotate.ts` is in room `keys`, `src/clock.ts` in room `clock`, `db/migrations/…` in `db`. */
