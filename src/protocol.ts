@@ -25,3 +25,7 @@ export const OIDC_SCOPES = ['openid', 'offline_access', 'profile', 'email', 'add
 
 /** RFC 6749 §3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ) */
 export const SCOPE_TOKEN = /^[\x21\x23-\x5B\x5D-\x7E]{1,128}$/;
+
+/** Authentication context classes (OpenID Connect Core §2): one factor, and two (or a passkey that verified its user). */
+export const ACR_ONE_FACTOR = 'urn:claviger:acr:1';
+export const ACR_TWO_FACTORS = 'urn:claviger:acr:2';

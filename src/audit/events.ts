@@ -94,3 +94,10 @@ export interface AuditEvent {
   readonly requestId?: string | undefined;
   readonly detail?: AuditDetail;
 }
+
+/** What the edge knows of a request and the core does not. */
+export interface RequestFacts {
+  readonly requestId: string;
+  readonly ip: string | undefined;
+  readonly userAgent: string | undefined;
+}

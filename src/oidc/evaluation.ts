@@ -1,13 +1,14 @@
 import { IncomingMessage, type ServerResponse } from 'node:http';
 import { stringify } from 'node:querystring';
 import type { KoaContextWithOIDC } from 'oidc-provider';
+import type { RequestFacts } from '../audit/events.js';
 import type { GroupCommit, Unit } from '../audit/group-commit.js';
 import type { ChangeFeed } from '../database/change-feed.js';
 import { isAppError } from '../errors.js';
 import type { KeyRing } from '../keys/key-ring.js';
 import type { Logger } from '../log.js';
 import type { Metrics } from '../metrics.js';
-import { auditEventOf, type RequestFacts } from './events.js';
+import { auditEventOf } from './events.js';
 import { ROUTES } from './provider.js';
 import { UnitOfWork } from './unit-of-work.js';
 

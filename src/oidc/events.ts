@@ -1,15 +1,8 @@
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
-import type { Actor, AuditEvent, AuditEventName } from '../audit/events.js';
+import type { Actor, AuditEvent, AuditEventName, RequestFacts } from '../audit/events.js';
 import { isClientId } from '../crypto/random-id.js';
 import { isResourceIdentifier } from '../resources/resource-server.js';
 import type { UnitOfWork } from './unit-of-work.js';
-
-/** What the edge knows of a request and the core does not. */
-export interface RequestFacts {
-  readonly requestId: string;
-  readonly ip: string | undefined;
-  readonly userAgent: string | undefined;
-}
 
 /** Every event by which the core tells why it refused. */
 const REFUSALS = [
