@@ -23,9 +23,28 @@ export type AccessTokenFormat = (typeof ACCESS_TOKEN_FORMATS)[number];
 /** Scopes that belong to OpenID Connect itself and never to a resource server. */
 export const OIDC_SCOPES = ['openid', 'offline_access', 'profile', 'email', 'address', 'phone'] as const;
 
+/** What a client may ask for about a person: the above, and the groups of the account. */
+export const IDENTITY_SCOPES = [...OIDC_SCOPES, 'groups'] as const;
+
+/** Ways back to the client (OAuth 2.0 Multiple Response Type Encoding Practices §2.1, form_post, JARM §2.3). */
+export const AUTHORIZATION_RESPONSE_MODES = [
+  'query',
+  'form_post',
+  'jwt',
+  'query.jwt',
+  'form_post.jwt',
+] as const;
+export type AuthorizationResponseMode = (typeof AUTHORIZATION_RESPONSE_MODES)[number];
+
+/** Signatures of request objects (RFC 9101): asymmetric ones only. */
+export const REQUEST_OBJECT_ALGORITHMS = ['ES256', 'RS256', 'PS256', 'EdDSA'] as const;
+
 /** RFC 6749 §3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ) */
 export const SCOPE_TOKEN = /^[\x21\x23-\x5B\x5D-\x7E]{1,128}$/;
 
 /** Authentication context classes (OpenID Connect Core §2): one factor, and two (or a passkey that verified its user). */
 export const ACR_ONE_FACTOR = 'urn:claviger:acr:1';
 export const ACR_TWO_FACTORS = 'urn:claviger:acr:2';
+
+/** The built-in client of the account pages. */
+export const ACCOUNT_CLIENT_ID = 'claviger-account';

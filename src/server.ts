@@ -8,12 +8,15 @@ import { RevokedTokenStore } from './clients/revoked-token-store.js';
 import { SecretUses } from './clients/secret-uses.js';
 import { type Clock, systemClock } from './clock.js';
 import type { Config, Secret } from './config/config.js';
+import type { UpstreamProvider } from './config/federation-file.js';
 import { localRootKey } from './crypto/root-key.js';
 import { ChangeFeed } from './database/change-feed.js';
 import { openDatabase } from './database/connect.js';
 import { openInstallation } from './database/installation.js';
 import { RecordCache } from './database/record-cache.js';
+import { createMailer, DevelopmentMailbox } from './delivery/mailer.js';
 import { createListener, createOperationsApp, edge } from './http/app.js';
+import { openPages } from './http/pages.js';
 import { readiness } from './http/readiness.js';
 import { stoppable } from './http/stop-server.js';
 import { createJobs } from './jobs/jobs.js';
@@ -22,18 +25,28 @@ import { KeyRing } from './keys/key-ring.js';
 import { advanceRing, type RotationContext } from './keys/rotate.js';
 import type { Logger } from './log.js';
 import { Metrics } from './metrics.js';
-import { ArtifactStore } from './oidc/artifact-store.js';
 import { AuthorizationServer } from './oidc/authorization-server.js';
+import { deliverLogout } from './oidc/deliver-logout.js';
 import { ownTokenVerifier } from './oidc/own-tokens.js';
+import { openAccess, openPeople } from './oidc/people.js';
+import { PollLimit } from './oidc/polling.js';
+import { RefreshRotation } from './oidc/refresh-rotation.js';
+import { ROUTES } from './oidc/routes.js';
+import { factsOf } from './oidc/structured-tokens.js';
 import { TokenPolicy } from './oidc/token-policy.js';
+import { createGuardedFetch } from './outbound/guarded-fetch.js';
 import { GRANT_TYPES } from './protocol.js';
+import { Limiter } from './rate-limits/limiter.js';
 import { ResourceStore } from './resources/resource-store.js';
+import { UserStore } from './users/user-store.js';
 
 export interface ServerOptions {
   readonly config: Config;
   readonly rootKey: Secret;
   readonly log: Logger;
   readonly clock?: Clock;
+  /** Whom people may sign in with; default: nobody. */
+  readonly upstreamProviders?: readonly UpstreamProvider[];
   /** Milliseconds added to the database's clock; tests only. */
   readonly databaseClockOffset?: () => number;
   /** Called between the steps of a rotation; tests stop the process there. */
@@ -126,7 +139,41 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       size: config.clients.cacheSize,
       load: (on, id) => resourceStore.find(on, id),
     });
-    const artifacts = new ArtifactStore({ hasher: keys.hasher, envelope: keys.artifactEnvelope });
+    const userStore = new UserStore();
+    const users = new RecordCache({
+      database,
+      feed,
+      kinds: ['user'],
+      size: config.clients.cacheSize,
+      load: (on, id) => userStore.find(on, id),
+    });
+    const access = openAccess({ database, nodeId, keys });
+    const { artifacts } = access;
+    const fetch = createGuardedFetch(config.outbound.allowedNetworks);
+    const mailer = createMailer(config, log, clock);
+    const limiter = new Limiter(database, keys.hasher, config.rateLimits);
+    const people = openPeople(
+      { config, database, nodeId, access, users, resources },
+      () => authorizationServer.current,
+    );
+    const pages = openPages({
+      config,
+      clock,
+      log,
+      database,
+      nodeId,
+      keys,
+      access,
+      people,
+      limiter,
+      users,
+      clients,
+      resources,
+      upstreamProviders: options.upstreamProviders ?? [],
+      fetch,
+      mailbox: mailer instanceof DevelopmentMailbox ? mailer : undefined,
+      databaseNow: () => ring.databaseNow,
+    });
     const secretUses = new SecretUses(database);
     const groupCommit = new GroupCommit({
       database,
@@ -147,7 +194,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       ring,
       keyPolicy,
       readiness: () => readiness({ database, ring, keyPolicy, isDraining }),
+      pages,
     };
+    const tokenPolicy = new TokenPolicy({
+      database,
+      resources: resourceStore,
+      revoked,
+      clients,
+      users,
+      artifacts,
+    });
+    const verify = ownTokenVerifier(config, ring);
     const authorizationServer = new AuthorizationServer(
       {
         config,
@@ -158,14 +215,33 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         hasher: keys.hasher,
         cookieKeys: [keys.cookieKey.toString('base64url')],
         dpopNonceSecret: keys.dpopNonceSecret,
-        tokenPolicy: new TokenPolicy(database, resourceStore, revoked, clients),
+        tokenPolicy,
+        users,
+        rotation: new RefreshRotation({
+          database,
+          artifacts,
+          successorKey: keys.successorKey,
+          databaseNow: () => ring.databaseNow,
+        }),
+        polls: new PollLimit(async key => (await limiter.reserve('token_poll', key)).allowed),
+        subjects: access.subjects,
+        ending: access.ending,
+        pages: pages.core,
+        backchannel: people.backchannel,
+        ownAccessTokens: {
+          database,
+          artifacts,
+          userinfoUrl: `${config.issuer}${ROUTES.userinfo}`,
+          verify,
+          isLive: claims => tokenPolicy.isLive(factsOf(claims)),
+        },
         databaseNow: () => ring.databaseNow,
         secretUses,
         ring,
         feed,
         groupCommit,
         revoked,
-        verify: ownTokenVerifier(config, ring),
+        verify,
         log,
         metrics,
         ...(options.keyUpdate === undefined ? {} : { keyUpdate: options.keyUpdate }),
@@ -182,6 +258,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       revoked,
       secretUses,
       metrics,
+      limiter,
+      deliveries: {
+        database,
+        nodeId,
+        outbox: access.outbox,
+        mailer,
+        renderMail: pages.renderMail,
+        deliverLogout: delivery =>
+          deliverLogout(authorizationServer.current, fetch, () => randomUUID(), delivery),
+        log,
+      },
       log,
     });
     // Tells the database which ring this node answers with, so that nobody has to wait for its second heartbeat.

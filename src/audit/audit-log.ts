@@ -141,6 +141,7 @@ export async function listAuditEvents(
     readonly clientId?: string;
     readonly userId?: string;
     readonly event?: string;
+    readonly events?: readonly string[];
     /** Older than this event's number. */
     readonly before?: number;
   },
@@ -150,6 +151,7 @@ export async function listAuditEvents(
   if (filter.userId !== undefined) query.where({ user_id: filter.userId });
   if (filter.before !== undefined) query.where('id', '<', filter.before);
   if (filter.event !== undefined) query.where({ event: filter.event });
+  if (filter.events !== undefined) query.whereIn('event', filter.events);
   const rows = await query;
   return rows.map(row => ({
     ...row,

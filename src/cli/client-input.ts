@@ -10,23 +10,6 @@ export interface AccessOptions {
   readonly scope?: readonly string[];
   readonly defaultScope?: readonly string[];
   readonly defaultResource?: string;
-  readonly redirectUri?: readonly string[];
-  readonly public?: boolean;
-}
-
-/** Options of grants that this version does not have are refused with the reason, not with "unknown option". */
-export function refuseWhatIsNotOffered({ redirectUri, public: isPublic }: AccessOptions): void {
-  if (redirectUri !== undefined) {
-    throw new UsageError(
-      'A redirect URI belongs to grants that send a browser back; client_credentials sends none. Leave out --redirect-uri.',
-    );
-  }
-  if (isPublic === true) {
-    // RFC 6749 §4.4: only confidential clients may use this grant.
-    throw new UsageError(
-      'A public client cannot use client_credentials, the only grant there is: nothing would prove who it is. Leave out --public.',
-    );
-  }
 }
 
 function refuseContradictions({ defaultScope, defaultResource }: AccessOptions, hasResources: boolean): void {

@@ -10,14 +10,17 @@ import {
 import type { ClientRecord } from '../clients/client.js';
 import { secretState } from '../clients/client-secret.js';
 import { ClientStore } from '../clients/client-store.js';
+import { metadataDetail } from '../clients/metadata-json.js';
 import { CLIENT_AUTH_METHODS, type ClientAuthMethod, GRANT_TYPES, type GrantType } from '../protocol.js';
 import type { Cli, Consent } from './cli.js';
-import { type AccessOptions, refuseWhatIsNotOffered, resourcesFrom } from './client-input.js';
+import { type AccessOptions, resourcesFrom } from './client-input.js';
+import { authMethodFrom, type MetadataOptions, metadataFrom, metadataOptions } from './client-options.js';
+import { UsageError } from './command.js';
 import { type Opened, withInstallation } from './context.js';
 import { choiceOption, destructive, readSeconds } from './options.js';
 import { clientJson, instant } from './wire.js';
 
-interface ClientOptions extends AccessOptions, Consent {
+interface ClientOptions extends AccessOptions, MetadataOptions, Consent {
   readonly name?: string;
   readonly grant?: readonly GrantType[];
   readonly auth?: ClientAuthMethod;
@@ -38,6 +41,9 @@ function described(cli: Cli, client: ClientRecord, now: number): string {
     ['state', stateOf(client)],
     ['grants', client.grantTypes.join(' ')],
     ['authentication', client.authMethod],
+    ...Object.entries(metadataDetail(client)).map(
+      ([name, value]) => [name, Array.isArray(value) ? value.join(' ') : String(value)] as const,
+    ),
     ...client.resources.map(
       ({ identifier, scopes, isDefault }) =>
         ['resource', `${identifier}${isDefault ? ' (default)' : ''}: ${scopes.join(' ')}`] as const,
@@ -57,33 +63,43 @@ async function show(cli: Cli, { database }: Opened, client: ClientRecord): Promi
 }
 
 async function create(cli: Cli, options: ClientOptions & { readonly name: string }): Promise<void> {
-  refuseWhatIsNotOffered(options);
+  const metadata = metadataFrom(cli.surroundings, options);
+  const authMethod = authMethodFrom(options, options.auth);
+  if (authMethod === 'none' && options.secretExpiresIn !== undefined) {
+    throw new UsageError('A public client has no secret: leave out --secret-expires-in.');
+  }
   await withInstallation(cli, async opened => {
     const resources = (await opened.database.read(on => resourcesFrom(on, options))) ?? [];
     const { client, secret } = await createClient(
       opened,
       {
+        ...metadata,
         name: options.name,
         grantTypes: options.grant,
-        authMethod: options.auth,
+        authMethod,
         resources,
         secret: { expiresIn: options.secretExpiresIn },
       },
       opened.actor,
     );
     const now = await opened.database.now();
-    const shown = {
-      client_secret: secret?.clientSecret ?? null,
-      client_secret_id: secret?.id ?? null,
-      client_secret_expires_at: instant(secret?.expiresAt),
-    };
     const { client_id, ...rest } = clientJson(client, now);
+    if (secret === undefined) {
+      cli.output.result({ client_id, ...rest }, () => described(cli, client, now));
+      cli.output.say('It is a public client: it has no secret, and its codes need PKCE.');
+      return;
+    }
+    const shown = {
+      client_secret: secret.clientSecret,
+      client_secret_id: secret.id,
+      client_secret_expires_at: instant(secret.expiresAt),
+    };
     cli.output.result({ client_id, ...shown, ...rest }, () => {
-      const made = cli.output.facts([['client_secret', shown.client_secret ?? '']]);
+      const made = cli.output.facts([['client_secret', shown.client_secret]]);
       return `${described(cli, client, now)}\n\n${made}`;
     });
     cli.output.say('The secret is shown this once: it is not stored in a form that anybody can read.');
-    if (client.resources.every(({ scopes }) => scopes.length === 0)) {
+    if (client.oidcScopes.length === 0 && client.resources.every(({ scopes }) => scopes.length === 0)) {
       cli.output.say(
         `The client has no scopes yet: claviger client update ${client_id} --resource … --scope …`,
       );
@@ -120,7 +136,6 @@ async function list(cli: Cli): Promise<void> {
 }
 
 async function update(cli: Cli, clientId: string, options: ClientOptions): Promise<void> {
-  refuseWhatIsNotOffered(options);
   await withInstallation(cli, async opened => {
     const before = await opened.database.read(on => clientOf(on, clientId));
     const resources = await opened.database.read(on => resourcesFrom(on, options, before.resources));
@@ -129,8 +144,10 @@ async function update(cli: Cli, clientId: string, options: ClientOptions): Promi
       await show(cli, opened, before);
       return;
     }
-    const { name, grant: grantTypes, auth: authMethod } = options;
-    const input = { clientId, name, grantTypes, authMethod, resources };
+    const { name, grant: grantTypes } = options;
+    const metadata = metadataFrom(cli.surroundings, options, before.allowedUsers);
+    const authMethod = authMethodFrom(options, options.auth);
+    const input = { clientId, ...metadata, name, grantTypes, authMethod, resources };
     await show(cli, opened, await updateClient(opened, input, opened.actor));
   });
 }
@@ -172,15 +189,13 @@ async function remove(cli: Cli, clientId: string, options: Consent): Promise<voi
 }
 
 function accessOptions(command: Command): Command {
-  return command
+  return metadataOptions(command)
     .addOption(choiceOption('--grant <grant...>', 'grant types', GRANT_TYPES))
     .addOption(choiceOption('--auth <method>', 'client authentication method', CLIENT_AUTH_METHODS))
     .option('--resource <resource...>', 'resource servers it may ask tokens for (identifier or id)')
     .option('--scope <scope...>', 'scopes of these resource servers')
     .option('--default-scope <scope...>', 'of --scope: granted when a request names none (default: all)')
-    .option('--default-resource <resource>', 'meant when a request names none')
-    .option('--redirect-uri <uri...>', 'not offered yet')
-    .option('--public', 'not offered yet');
+    .option('--default-resource <resource>', 'meant when a request names none');
 }
 
 /** @returns the noun, for the secrets below it. */

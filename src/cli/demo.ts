@@ -4,12 +4,14 @@ import { decodeProtectedHeader } from 'jose';
 import type { Config, Secret } from '../config/config.js';
 import { rootKeySecret } from '../config/development-root-key.js';
 import { generateRootKey, localRootKey } from '../crypto/root-key.js';
+import { readInstallation } from '../database/identity.js';
 import { openInstallation } from '../database/installation.js';
+import { deriveKeyPolicy } from '../keys/key-policy.js';
 import { createLogger } from '../log.js';
 import { createVerifier } from '../verifier/verify-access-token.js';
 import type { Cli } from './cli.js';
 import { UsageError } from './command.js';
-import { cliActor, cliNodeId, open, settled } from './context.js';
+import { cliActor, cliNodeId, type Opened, open, settled } from './context.js';
 import { DEMO_RESOURCE, DEMO_SCOPES, type DemoFacts, readDemoFile, seedDemo } from './demo-seed.js';
 import { accepted, basic, endpointOf, metadataOf, postForm } from './issuer-endpoints.js';
 import { replacePrivateFile } from './private-file.js';
@@ -47,22 +49,27 @@ async function seed(cli: Cli, config: Config, rootKey: Secret): Promise<DemoFact
   const database = open(config);
   try {
     const { keys } = await openInstallation(database, localRootKey(rootKey), config);
-    const credentials = await seedDemo(
-      {
-        database,
-        config,
-        hasher: keys.hasher,
-        nodeId: cliNodeId(),
-        actor: cliActor(),
-        longestTokenFor: config.tokens.longestTokenFor,
-      },
-      readDemoFile(file),
-    );
+    const installation = await database.read(readInstallation);
+    if (installation === undefined) throw new TypeError('the installation has just been opened');
+    const opened: Opened = {
+      config,
+      database,
+      keys,
+      installation,
+      policy: deriveKeyPolicy(config),
+      hasher: keys.hasher,
+      nodeId: cliNodeId(),
+      actor: cliActor(),
+      longestTokenFor: config.tokens.longestTokenFor,
+    };
+    const { user, redirect_client, ...credentials } = await seedDemo(opened, readDemoFile(file));
     const facts = {
       issuer: config.issuer,
       ...credentials,
       resource: DEMO_RESOURCE,
       scope: DEMO_SCOPES.join(' '),
+      user,
+      redirect_client,
     };
     replacePrivateFile(file, `${JSON.stringify(facts, null, 2)}\n`);
     return facts;
@@ -107,6 +114,11 @@ function curlLine(tokenEndpoint: string, facts: DemoFacts): string {
   return `curl -s -u '${facts.client_id}:${facts.client_secret}' -d grant_type=client_credentials ${tokenEndpoint}`;
 }
 
+function performLine({ issuer, redirect_client, resource, scope }: DemoFacts): string {
+  const asked = `--scope openid ${scope} --resource ${resource}`;
+  return `npx claviger perform code --issuer ${issuer} --client-id ${redirect_client.client_id} ${asked}`;
+}
+
 function welcome(
   cli: Cli,
   facts: DemoFacts,
@@ -129,13 +141,21 @@ function welcome(
     `${output.paint('Proof', 'bold')}: a token was issued over HTTP and verified with the published keys`,
     ...lines,
     '',
+    output.paint('Sign in as a person', 'bold'),
+    `  address    ${facts.issuer}/account`,
+    `  e-mail     ${facts.user.email}`,
+    `  password   ${facts.user.password}`,
+    '',
+    output.paint('See a program send a person here, and what it gets', 'bold'),
+    performLine(facts),
+    '',
     output.paint('Addresses', 'bold'),
     `  issuer    ${facts.issuer}`,
     `  metadata  ${facts.issuer}/.well-known/openid-configuration`,
     `  keys      ${facts.issuer}/.well-known/jwks.json`,
     `  metrics   http://localhost:${operationsPort}/metrics`,
     '',
-    'Ctrl-C stops it; the next start has the same client.',
+    'Ctrl-C stops it; the next start has the same clients and the same person.',
     'claviger: ready',
   ].join('\n');
 }

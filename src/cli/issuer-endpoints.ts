@@ -3,7 +3,15 @@ import { AppError } from '../errors.js';
 /** Milliseconds for one answer of the issuer. */
 const ANSWER_WITHIN_MS = 5_000;
 
-export type Endpoint = 'token_endpoint' | 'introspection_endpoint' | 'revocation_endpoint' | 'jwks_uri';
+export type Endpoint =
+  | 'authorization_endpoint'
+  | 'device_authorization_endpoint'
+  | 'introspection_endpoint'
+  | 'jwks_uri'
+  | 'pushed_authorization_request_endpoint'
+  | 'revocation_endpoint'
+  | 'token_endpoint'
+  | 'userinfo_endpoint';
 
 export interface Answer {
   readonly status: number;

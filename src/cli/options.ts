@@ -38,3 +38,20 @@ export function choiceOption(flags: string, says: string, choices: readonly stri
 export function destructive(command: Command): Command {
   return command.option('--dry-run', 'only say what would happen').option('--yes', 'do not ask');
 }
+
+/** `orders.read=en:Read your orders`, for `--scope-text`, repeatable. */
+export function collectScopeText(
+  text: string,
+  before: Readonly<Record<string, Readonly<Record<string, string>>>> = {},
+): Record<string, Record<string, string>> {
+  const found = /^([^=]+)=([A-Za-z-]+):(.*)$/s.exec(text);
+  const [, scope, locale, words] = found ?? [];
+  if (scope === undefined || locale === undefined || words === undefined) {
+    throw new InvalidArgumentError(
+      'Write it as scope=language:text, for example "orders.read=en:Read your orders".',
+    );
+  }
+  const texts = new Map(Object.entries(before));
+  texts.set(scope, Object.fromEntries([...Object.entries(texts.get(scope) ?? {}), [locale, words]]));
+  return Object.fromEntries(texts);
+}

@@ -12,17 +12,18 @@ import {
   resourceServerOf,
   updateResourceServer,
 } from '../resources/change-resource-server.js';
-import type { ResourceServer } from '../resources/resource-server.js';
+import type { ResourceServer, ScopeDescriptions } from '../resources/resource-server.js';
 import { ResourceStore } from '../resources/resource-store.js';
 import type { Cli, Consent } from './cli.js';
 import { withInstallation } from './context.js';
-import { choiceOption, destructive, readSeconds, words } from './options.js';
+import { choiceOption, collectScopeText, destructive, readSeconds, words } from './options.js';
 import { instant, resourceJson } from './wire.js';
 
 interface ResourceOptions extends Consent {
   readonly identifier?: string;
   readonly name?: string;
   readonly scope?: readonly string[];
+  readonly scopeText?: ScopeDescriptions;
   readonly alg?: SigningAlgorithm;
   readonly ttl?: number;
   readonly format?: AccessTokenFormat;
@@ -38,6 +39,9 @@ function described(cli: Cli, server: ResourceServer): string {
     ['identifier', server.identifier],
     ['name', server.name],
     ['scopes', server.scopes.join(' ')],
+    ...Object.entries(server.scopeDescriptions).flatMap(([scope, texts]) =>
+      Object.entries(texts).map(([locale, text]) => [scope, `${locale}: ${text}`] as const),
+    ),
     [
       'access tokens',
       `${server.accessTokenFormat}, ${server.alg}, for ${showDuration(server.accessTokenFor)}`,
@@ -56,6 +60,7 @@ function policyOptions(command: Command): Command {
   return command
     .option('--name <name>', 'for people')
     .option('--scope <scope...>', 'the scopes it knows')
+    .option('--scope-text <text>', 'a scope in words: "orders.read=en:Read your orders"', collectScopeText)
     .addOption(choiceOption('--alg <alg>', 'signature of its access tokens', SIGNING_ALGORITHMS))
     .option('--ttl <duration>', 'life of its access tokens: 90s, 10m', readSeconds)
     .addOption(choiceOption('--format <format>', 'form of its access tokens', ACCESS_TOKEN_FORMATS))
@@ -70,6 +75,7 @@ async function create(cli: Cli, options: ResourceOptions & { readonly identifier
         identifier: options.identifier,
         name: options.name,
         scopes: words(options.scope) ?? [],
+        scopeDescriptions: options.scopeText,
         alg: options.alg,
         accessTokenFor: options.ttl ?? opened.config.tokens.accessTokenFor,
         accessTokenFormat: options.format,
@@ -101,6 +107,7 @@ async function update(cli: Cli, resource: string, options: ResourceOptions): Pro
       resource,
       name: options.name,
       scopes,
+      scopeDescriptions: options.scopeText,
       alg: options.alg,
       accessTokenFor: options.ttl,
       accessTokenFormat: options.format,

@@ -10,13 +10,17 @@ import { configCommands } from './config.js';
 import { databaseCommands } from './database.js';
 import { demoCommand } from './demo.js';
 import { doctorCommand } from './doctor.js';
+import { grantCommands } from './grant.js';
 import { initCommand } from './init.js';
 import { keyCommands } from './key.js';
 import { migrateCommand } from './migrate.js';
 import { collectSetting } from './options.js';
+import { performCommands } from './perform.js';
 import { resourceCommands } from './resource.js';
 import { serveCommand } from './serve.js';
+import { sessionCommands } from './session.js';
 import { tokenCommands } from './token.js';
+import { userCommands } from './user.js';
 
 /** Arguments stand in the list of running programs and in shell histories, for everybody on the machine to read. */
 const SECRET_OPTION = /^--?(?:client[-_]?)?(?:secret|password|passphrase|api[-_]?key|root[-_]?key)(?:=|$)/i;
@@ -67,8 +71,12 @@ function createProgram(surroundings: Surroundings): { program: Command; cli: Cli
   doctorCommand(program, cli);
   resourceCommands(program, cli);
   secretCommands(clientCommands(program, cli), cli);
+  userCommands(program, cli);
   keyCommands(program, cli);
   tokenCommands(program, cli);
+  sessionCommands(program, cli);
+  grantCommands(program, cli);
+  performCommands(program, cli);
   auditCommands(program, cli);
   databaseCommands(program, cli);
   configCommands(program, cli);

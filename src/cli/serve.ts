@@ -1,5 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import type { Command } from 'commander';
+import { DEVELOPMENT } from '../config/config.js';
+import { loadUpstreamProviders } from '../config/federation-file.js';
 import { createLogger } from '../log.js';
 import type { Cli } from './cli.js';
 import { FAILED, type Surroundings } from './command.js';
@@ -51,7 +53,22 @@ async function serve(cli: Cli): Promise<void> {
   );
   const rootKey = await firstRootKey(config, surroundings.cwd);
   const { startServer } = await import('../server.js');
-  const server = await startServer({ config, rootKey, log, clock: surroundings.clock, drainFor: DRAIN_FOR });
+  const { providers, warnings } = loadUpstreamProviders(config, surroundings.env, surroundings.cwd);
+  for (const { at, problem } of warnings) log.warn({ event: 'configuration.warning', at }, problem);
+  if (config.mail.url === '' && config.environment !== DEVELOPMENT) {
+    log.warn(
+      { event: 'mail.missing' },
+      'mail.url is not set: mails to people wait in the outbox for two days',
+    );
+  }
+  const server = await startServer({
+    config,
+    rootKey,
+    log,
+    clock: surroundings.clock,
+    drainFor: DRAIN_FOR,
+    upstreamProviders: providers,
+  });
   log.info(
     {
       event: 'server.ready',

@@ -1,9 +1,13 @@
 import type { ClientRecord } from '../clients/client.js';
 import { type ClientSecretRecord, secretState } from '../clients/client-secret.js';
+import { metadataJson } from '../clients/metadata-json.js';
 import { toRfc3339 } from '../clock.js';
 import type { RotationDecision, UpcomingEvent } from '../keys/key-schedule.js';
 import type { Ring, SigningKey } from '../keys/signing-key.js';
+import type { Consent } from '../oidc/consent-store.js';
+import type { ListedSession } from '../oidc/sessions.js';
 import type { ResourceServer } from '../resources/resource-server.js';
+import type { User } from '../users/user.js';
 
 /** The one place where camelCase and milliseconds become snake_case and RFC 3339 for this surface. */
 
@@ -17,6 +21,7 @@ export function resourceJson(server: ResourceServer) {
     identifier: server.identifier,
     name: server.name,
     scopes: server.scopes,
+    scope_descriptions: server.scopeDescriptions,
     alg: server.alg,
     access_token_for: server.accessTokenFor,
     access_token_format: server.accessTokenFormat,
@@ -32,6 +37,8 @@ export function clientJson(client: ClientRecord, now: number) {
     name: client.name,
     token_endpoint_auth_method: client.authMethod,
     grant_types: client.grantTypes,
+    response_types: client.responseTypes,
+    ...metadataJson(client),
     resources: client.resources.map(({ identifier, scopes, defaultScopes, isDefault }) => ({
       identifier,
       scopes,
@@ -58,6 +65,28 @@ export function secretJson(secret: ClientSecretRecord, now: number) {
     expires_at: instant(secret.expiresAt),
     revoked_at: instant(secret.revokedAt),
     last_used_at: instant(secret.lastUsedAt),
+  };
+}
+
+/** Nothing of the password but whether there is one. */
+export function userJson(user: User) {
+  return {
+    id: user.id,
+    email: user.email,
+    email_verified: user.emailVerifiedAt !== undefined,
+    profile: user.profile,
+    groups: user.groups,
+    custom_claims: user.customClaims,
+    has_password: user.hasPassword,
+    password_changed_at: instant(user.passwordChangedAt),
+    has_totp: user.hasTotp,
+    disabled: user.disabledAt !== undefined,
+    disabled_at: instant(user.disabledAt),
+    locked: user.lockedAt !== undefined,
+    locked_at: instant(user.lockedAt),
+    last_sign_in_at: instant(user.lastSignInAt),
+    created_at: toRfc3339(user.createdAt),
+    updated_at: toRfc3339(user.updatedAt),
   };
 }
 
@@ -117,4 +146,32 @@ export function decisionJson(decision: RotationDecision) {
     default:
       return { alg, outcome };
   }
+}
+
+/** The id ends the session and opens nothing: it is no cookie. */
+export function sessionJson(session: ListedSession) {
+  return {
+    session_id: session.sessionId,
+    user_id: session.userId,
+    amr: session.amr,
+    ip: session.ip ?? null,
+    user_agent: session.userAgent ?? null,
+    client_ids: session.clientIds,
+    created_at: toRfc3339(session.createdAt),
+    last_used_at: toRfc3339(session.lastUsedAt),
+    expires_at: toRfc3339(session.expiresAt),
+  };
+}
+
+export function grantJson({ userId, clientId, granted, createdAt, updatedAt, lastUsedAt }: Consent) {
+  return {
+    user_id: userId,
+    client_id: clientId,
+    oidc_scopes: granted.oidcScopes,
+    claims: granted.claims,
+    resources: Object.entries(granted.resources).map(([identifier, scopes]) => ({ identifier, scopes })),
+    created_at: toRfc3339(createdAt),
+    updated_at: toRfc3339(updatedAt),
+    last_used_at: toRfc3339(lastUsedAt),
+  };
 }

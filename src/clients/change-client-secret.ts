@@ -45,7 +45,13 @@ export async function addClientSecret(
   return context.database.transaction(async trx => {
     await lockChanges(trx);
     const now = await context.database.now(trx);
-    const { clientId } = await clientOf(trx, input.clientId);
+    const { clientId, authMethod } = await clientOf(trx, input.clientId);
+    if (authMethod === 'none') {
+      throw new AppError(
+        'conflict',
+        'A public client has no secrets, because it could not keep one. Give it another authentication method first.',
+      );
+    }
     const live = (await secrets.list(trx, clientId)).filter(secret => isLive(secret, now));
     const retired = live.flatMap(secret => endingSooner(secret, input.retireOthersIn, now));
     const ended = retired.filter(secret => !isLive(secret, now)).length;

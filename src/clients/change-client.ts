@@ -1,5 +1,6 @@
 import { appendAuditEvents } from '../audit/audit-log.js';
 import type { Actor, AuditDetail, AuditEventName } from '../audit/events.js';
+import { type Config, DEVELOPMENT } from '../config/config.js';
 import { clientId as newClientId } from '../crypto/random-id.js';
 import type { SecretHasher } from '../crypto/secret-hash.js';
 import { lockChanges, recordChange } from '../database/changes.js';
@@ -9,19 +10,26 @@ import type { ChangeContext } from '../resources/change-context.js';
 import { LONGEST_ACCESS_TOKEN_FOR } from '../resources/resource-server.js';
 import { ResourceStore } from '../resources/resource-store.js';
 import { quoted } from '../resources/text-checks.js';
+import { type DerivedField, derivedMetadata } from './check-metadata.js';
 import { type CheckedClient, type ClientInput, type ClientRecord, validateClient } from './client.js';
 import type { ClientSecretRecord } from './client-secret.js';
 import { ClientStore } from './client-store.js';
 import { checkSecret, makeSecret, type NewClientSecret } from './make-secret.js';
+import { metadataDetail } from './metadata-json.js';
 import { RevokedTokenStore } from './revoked-token-store.js';
 
+export interface ClientChangeContext extends ChangeContext {
+  /** What the server allows a client. Absent: the strictest. */
+  readonly config?: Pick<Config, 'environment' | 'keys' | 'refreshTokens' | 'users'> | undefined;
+}
+
 /** Changes that make a secret also need the pepper. */
-export interface SecretChangeContext extends ChangeContext {
+export interface SecretChangeContext extends ClientChangeContext {
   readonly hasher: SecretHasher;
 }
 
 export interface NewClientInput extends ClientInput {
-  /** Of its first secret; default: a secret named `initial` that does not expire. */
+  /** Of its first secret; default: a secret named `initial` that does not expire. A public client gets none. */
   readonly secret?:
     | { readonly name?: string | undefined; readonly expiresIn?: number | undefined }
     | undefined;
@@ -72,7 +80,8 @@ export async function createClient(
   return context.database.transaction(async trx => {
     await lockChanges(trx);
     const now = await context.database.now(trx);
-    const checked = await check(trx, input);
+    const checked = await check(context, trx, input);
+    const isPublic = checked.authMethod === 'none';
     const secret: ClientSecretRecord = made.record(secretInput, now);
     const client: ClientRecord = {
       clientId,
@@ -80,13 +89,15 @@ export async function createClient(
       disabledAt: undefined,
       createdAt: now,
       updatedAt: now,
-      secrets: [secret],
+      // RFC 6749 §2.1: it could not keep one.
+      secrets: isPublic ? [] : [secret],
     };
     await clients.insert(trx, client);
     await tell(context, trx, now, actor, 'client.created', client, {
       ...detailOf(client),
-      client_secret: secret.id,
+      ...(isPublic ? {} : { client_secret: secret.id }),
     });
+    if (isPublic) return { client };
     return {
       client,
       secret: { id: secret.id, clientSecret: made.clientSecret, expiresAt: secret.expiresAt },
@@ -96,7 +107,7 @@ export async function createClient(
 
 /** @throws AppError `invalid_request`, `not_found` */
 export async function updateClient(
-  context: ChangeContext,
+  context: ClientChangeContext,
   input: ClientUpdate,
   actor: Actor,
 ): Promise<ClientRecord> {
@@ -104,12 +115,7 @@ export async function updateClient(
     await lockChanges(trx);
     const now = await context.database.now(trx);
     const before = await clientOf(trx, input.clientId);
-    const checked = await check(trx, {
-      name: input.name ?? before.name,
-      authMethod: input.authMethod ?? before.authMethod,
-      grantTypes: input.grantTypes ?? before.grantTypes,
-      resources: input.resources ?? before.resources,
-    });
+    const checked = await check(context, trx, { ...keptOf(before), ...given(input) });
     const changed = changedFields(before, checked);
     if (changed.length === 0) return before;
     const client: ClientRecord = { ...before, ...checked, updatedAt: now };
@@ -182,9 +188,36 @@ export async function deleteClient(
   });
 }
 
-async function check(trx: Transaction, input: ClientInput): Promise<CheckedClient> {
+async function check(
+  { config }: ClientChangeContext,
+  trx: Transaction,
+  input: ClientInput,
+): Promise<CheckedClient> {
   const named = Array.isArray(input.resources) ? input.resources.map(resource => resource?.identifier) : [];
-  return validateClient(input, await resources.findByIdentifiers(trx, named));
+  const servers = await resources.findByIdentifiers(trx, named);
+  if (config === undefined) return validateClient(input, servers);
+  return validateClient(input, servers, {
+    isDevelopment: config.environment === DEVELOPMENT,
+    claimScopes: config.users.claimScopes.map(entry => entry.split(':')[0] ?? ''),
+    algorithms: config.keys.algorithms,
+    refreshTokens: config.refreshTokens,
+  });
+}
+
+/** The client as it is, without what only followed from the rest: that follows from what it is then. */
+function keptOf(client: ClientRecord): ClientInput {
+  const derived = derivedMetadata(client, client);
+  const isDerived = (field: DerivedField) => JSON.stringify(client[field]) === JSON.stringify(derived[field]);
+  return {
+    ...client,
+    oidcScopes: isDerived('oidcScopes') ? undefined : client.oidcScopes,
+    corsOrigins: isDerived('corsOrigins') ? undefined : client.corsOrigins,
+    sectorIdentifier: isDerived('sectorIdentifier') ? undefined : client.sectorIdentifier,
+  };
+}
+
+function given(input: ClientUpdate): Partial<ClientInput> {
+  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
 }
 
 /** Its JWTs are not stored and live on by themselves: introspection refuses them until the last has expired. */
@@ -212,6 +245,7 @@ async function tell(
 
 function detailOf(client: CheckedClient): AuditDetail {
   return {
+    ...metadataDetail(client),
     name: client.name,
     token_endpoint_auth_method: client.authMethod,
     grant_types: client.grantTypes,
@@ -231,5 +265,6 @@ function detailOf(client: CheckedClient): AuditDetail {
 /** By their wire names. */
 function changedFields(before: CheckedClient, after: CheckedClient): string[] {
   const [old, next] = [detailOf(before), detailOf(after)];
-  return Object.keys(next).filter(field => JSON.stringify(old[field]) !== JSON.stringify(next[field]));
+  const fields = new Set([...Object.keys(next), ...Object.keys(old)]);
+  return [...fields].filter(field => JSON.stringify(old[field]) !== JSON.stringify(next[field]));
 }

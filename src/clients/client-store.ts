@@ -3,8 +3,10 @@ import type { Queryable, Transaction } from '../database/connect.js';
 import { SharedValues } from '../database/shared-values.js';
 import type { ClientAuthMethod, GrantType } from '../protocol.js';
 import type { ResourceServerId } from '../resources/resource-server.js';
-import type { ClientRecord, ClientResource } from './client.js';
+import { type ClientRecord, type ClientResource, responseTypesOf } from './client.js';
+import type { ClientMetadata } from './client-metadata.js';
 import type { ClientSecretRecord } from './client-secret.js';
+import { readMetadata, storedMetadata } from './metadata-json.js';
 import { SecretStore } from './secret-store.js';
 
 interface Row {
@@ -12,6 +14,7 @@ interface Row {
   readonly name: string;
   readonly auth_method: ClientAuthMethod;
   readonly grant_types: string;
+  readonly metadata: string;
   readonly disabled_at: number | null;
   readonly created_at: number;
   readonly updated_at: number;
@@ -50,6 +53,8 @@ export class ClientStore {
   readonly #secrets = new SecretStore();
   readonly #resources = new SharedValues<readonly ClientResource[]>();
   readonly #grantTypes = new SharedValues<readonly GrantType[]>();
+  readonly #metadata = new SharedValues<ClientMetadata>();
+  readonly #lists = new SharedValues<readonly unknown[]>();
 
   async find(on: Queryable, clientId: string): Promise<ClientRecord | undefined> {
     // What this server cannot have issued is refused without a read.
@@ -121,11 +126,14 @@ export class ClientStore {
   }
 
   #clientOf(row: Row, joined: readonly JoinedRow[], secrets: readonly ClientSecretRecord[]): ClientRecord {
+    const grantTypes = this.#grantTypes.of(row.grant_types, () => JSON.parse(row.grant_types) as GrantType[]);
     return {
+      ...this.#metadata.of(row.metadata, () => readMetadata(row.metadata, this.#lists)),
       clientId: row.client_id,
       name: row.name,
       authMethod: row.auth_method,
-      grantTypes: this.#grantTypes.of(row.grant_types, () => JSON.parse(row.grant_types) as GrantType[]),
+      grantTypes,
+      responseTypes: responseTypesOf(grantTypes),
       disabledAt: row.disabled_at === null ? undefined : Number(row.disabled_at),
       createdAt: Number(row.created_at),
       updatedAt: Number(row.updated_at),
@@ -164,6 +172,7 @@ function rowOf(client: ClientRecord): Row {
     name: client.name,
     auth_method: client.authMethod,
     grant_types: JSON.stringify(client.grantTypes),
+    metadata: storedMetadata(client),
     disabled_at: client.disabledAt ?? null,
     created_at: client.createdAt,
     updated_at: client.updatedAt,

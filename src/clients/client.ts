@@ -1,7 +1,20 @@
 import type { Fault } from '../errors.js';
-import { CLIENT_AUTH_METHODS, type ClientAuthMethod, GRANT_TYPES, type GrantType } from '../protocol.js';
+import {
+  CLIENT_AUTH_METHODS,
+  type ClientAuthMethod,
+  GRANT_TYPES,
+  type GrantType,
+  SIGNING_ALGORITHMS,
+} from '../protocol.js';
 import type { ResourceServer, ResourceServerId } from '../resources/resource-server.js';
 import { nameProblem, quoted, refuseFaults } from '../resources/text-checks.js';
+import {
+  type ClientMetadataInput,
+  type ClientSurroundings,
+  checkMetadata,
+  usesPeople,
+} from './check-metadata.js';
+import type { ClientMetadata } from './client-metadata.js';
 import type { ClientSecretRecord } from './client-secret.js';
 
 export const MOST_RESOURCES = 50;
@@ -17,11 +30,13 @@ export interface ClientResource {
   readonly isDefault: boolean;
 }
 
-export interface ClientRecord {
+export interface ClientRecord extends ClientMetadata {
   readonly clientId: string;
   readonly name: string;
   readonly authMethod: ClientAuthMethod;
   readonly grantTypes: readonly GrantType[];
+  /** Follows from the grants; `none` is the built-in client's alone, which only asks who is signed in. */
+  readonly responseTypes: readonly ('code' | 'none')[];
   readonly disabledAt?: number | undefined;
   readonly createdAt: number;
   readonly updatedAt: number;
@@ -41,16 +56,36 @@ export interface ClientResourceInput {
 }
 
 /** What a writer may say about a client; undefined means the default. */
-export interface ClientInput {
+export interface ClientInput extends ClientMetadataInput {
   readonly name: string;
   /** Default: client_secret_basic. */
   readonly authMethod?: ClientAuthMethod | undefined;
-  /** Default: client_credentials. */
+  /** Default: client_credentials; with redirect URIs authorization_code and refresh_token. */
   readonly grantTypes?: readonly GrantType[] | undefined;
   readonly resources: readonly ClientResourceInput[];
 }
 
-export type CheckedClient = Pick<ClientRecord, 'name' | 'authMethod' | 'grantTypes' | 'resources'>;
+export type CheckedClient = Omit<
+  ClientRecord,
+  'clientId' | 'disabledAt' | 'createdAt' | 'updatedAt' | 'secrets'
+>;
+
+/** The strictest: what holds where nobody says what the server allows. */
+const STRICT: ClientSurroundings = {
+  isDevelopment: false,
+  claimScopes: [],
+  algorithms: SIGNING_ALGORITHMS,
+  refreshTokens: { idleAfter: 366 * 24 * 3600, endAfter: 366 * 24 * 3600 },
+};
+const DEVICE: GrantType = 'urn:ietf:params:oauth:grant-type:device_code';
+const CIBA: GrantType = 'urn:openid:params:grant-type:ciba';
+const CODE_RESPONSE = Object.freeze(['code'] as const);
+const NO_RESPONSE: readonly never[] = Object.freeze([]);
+
+/** What its grants let it ask the authorization endpoint for. */
+export function responseTypesOf(grantTypes: readonly GrantType[]): ClientRecord['responseTypes'] {
+  return grantTypes.includes('authorization_code') ? CODE_RESPONSE : NO_RESPONSE;
+}
 
 function checkGrantTypes(grantTypes: unknown, faults: Fault[]): void {
   if (!Array.isArray(grantTypes) || grantTypes.length === 0 || grantTypes.length > GRANT_TYPES.length) {
@@ -70,16 +105,37 @@ function checkGrantTypes(grantTypes: unknown, faults: Fault[]): void {
     }
     seen.add(grantType);
   }
+  if (seen.has('refresh_token') && !usesPeople(grantTypes)) {
+    // RFC 6749 §4.4.3: client_credentials gives no refresh token.
+    faults.push({
+      at: 'grant_types',
+      problem: 'refresh_token continues another grant: add authorization_code, the device grant or CIBA.',
+    });
+  }
+}
+
+/** RFC 7591 §2.1: the code is delivered to a redirect URI, and to nothing else is one for. */
+function checkRedirects(grantTypes: unknown, redirectUris: unknown, faults: Fault[]): void {
+  if (!Array.isArray(grantTypes)) return;
+  const hasUris = Array.isArray(redirectUris) && redirectUris.length > 0;
+  if (grantTypes.includes('authorization_code') === hasUris) return;
+  faults.push({
+    at: 'redirect_uris',
+    problem: hasUris
+      ? 'They belong to the grant authorization_code: add it, or leave them out.'
+      : 'The grant authorization_code needs at least one.',
+  });
 }
 
 function checkAuthMethod(authMethod: unknown, grantTypes: unknown, faults: Fault[]): void {
   const at = 'token_endpoint_auth_method';
-  if (authMethod === 'none' && Array.isArray(grantTypes) && grantTypes.includes('client_credentials')) {
-    // RFC 6749 §4.4: the client is the only one who proves anything in this grant.
-    faults.push({
-      at,
-      problem: 'A public client cannot use client_credentials: choose client_secret_basic.',
-    });
+  const grants: readonly unknown[] = Array.isArray(grantTypes) ? grantTypes : [];
+  const unfit = ['client_credentials', CIBA].find(grant => grants.includes(grant));
+  if (authMethod === 'none' && unfit !== undefined) {
+    // RFC 6749 §4.4, CIBA Core §4: the client is the only one who proves anything in these requests.
+    faults.push({ at, problem: `A public client cannot use ${unfit}: choose client_secret_basic.` });
+  } else if (authMethod === 'none' && !grants.includes('authorization_code') && !grants.includes(DEVICE)) {
+    faults.push({ at, problem: 'A public client needs authorization_code or the device grant.' });
   } else if (!(CLIENT_AUTH_METHODS as readonly unknown[]).includes(authMethod)) {
     faults.push({
       at,
@@ -188,16 +244,27 @@ function checkResources(
  * @param servers the resource servers that the input names, read in the transaction that writes the client
  * @throws AppError `invalid_request` with every fault found.
  */
-export function validateClient(input: ClientInput, servers: readonly ResourceServer[]): CheckedClient {
+export function validateClient(
+  input: ClientInput,
+  servers: readonly ResourceServer[],
+  surroundings: ClientSurroundings = STRICT,
+): CheckedClient {
   const faults: Fault[] = [];
-  const { name } = input;
+  const { name, redirectUris = [] } = input;
   const authMethod = input.authMethod ?? 'client_secret_basic';
-  const grantTypes = input.grantTypes ?? (['client_credentials'] as const);
+  const grantTypes =
+    input.grantTypes ??
+    (redirectUris.length > 0
+      ? (['authorization_code', 'refresh_token'] as const)
+      : (['client_credentials'] as const));
   const wrongName = nameProblem(name);
   if (wrongName !== undefined) faults.push({ at: 'name', problem: wrongName });
   checkGrantTypes(grantTypes, faults);
   checkAuthMethod(authMethod, grantTypes, faults);
+  checkRedirects(grantTypes, redirectUris, faults);
+  const metadata = checkMetadata({ authMethod, grantTypes }, input, surroundings, faults);
   const resources = checkResources(input.resources, servers, faults);
   refuseFaults('client', faults);
-  return { name, authMethod, grantTypes: [...grantTypes], resources };
+  const responseTypes = responseTypesOf(grantTypes);
+  return { ...metadata, name, authMethod, grantTypes: [...grantTypes], responseTypes, resources };
 }

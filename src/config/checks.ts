@@ -1,4 +1,5 @@
 import type { Fault } from '../errors.js';
+import { checkBranding } from './branding-checks.js';
 import { type Config, DEVELOPMENT } from './config.js';
 import { crossesNetworkUnverified, isMemoryDatabase } from './database-url.js';
 import { isLoopbackHost, issuerProblem } from './issuer-checks.js';
@@ -14,6 +15,8 @@ export interface Surroundings {
   readonly ignoresCertificates: boolean;
   /** NODE_EXTRA_CA_CERTS holds a certificate made for development. */
   readonly trustsDevelopmentCertificate: boolean;
+  /** What is wrong with the logo's file, if anything. */
+  readonly logoProblem?: string | undefined;
 }
 
 const ROOT_KEY_REMEDY =
@@ -128,6 +131,7 @@ export function checkConfig(config: Config, surroundings: Surroundings): Finding
     checkKeys(config),
     checkTokens(config),
     checkTransport(config, surroundings),
+    checkBranding(config, surroundings.logoProblem),
   ];
   return {
     faults: findings.flatMap(({ faults }) => faults),

@@ -93,6 +93,8 @@ export interface LifetimeConfig {
 export interface UsersConfig {
   readonly signUp: boolean;
   readonly requireSecondFactor: boolean;
+  /** Each `SCOPE:CLAIM`. */
+  readonly claimScopes: readonly string[];
   readonly trustDeviceFor: number;
   readonly emailLinkFor: number;
   readonly invitationFor: number;

@@ -1,4 +1,5 @@
 import { AppError, type Fault } from '../errors.js';
+import { logoProblem } from './branding-checks.js';
 import { checkConfig } from './checks.js';
 import { type Config, DEVELOPMENT, Secret } from './config.js';
 import { type Given, gatherGiven, type LoadInput, type Source } from './given.js';
@@ -121,6 +122,7 @@ class Loading {
       defaulted: new Set(SETTING_NAMES.filter(name => !this.#given.has(name))),
       ignoresCertificates: env.NODE_TLS_REJECT_UNAUTHORIZED === '0',
       trustsDevelopmentCertificate: trustsDevelopmentCertificate(env.NODE_EXTRA_CA_CERTS, cwd),
+      logoProblem: logoProblem(config.branding.logoFile, cwd),
     });
     // A setting that could not be read holds its default here: what the checks say about that is no news.
     const told = new Set(this.faults.map(({ at }) => at));
@@ -193,6 +195,7 @@ function assemble(values: SettingValues, environment: string): Config {
     users: {
       signUp: values['users.signUp'],
       requireSecondFactor: values['users.requireSecondFactor'],
+      claimScopes: values['users.claimScopes'],
       trustDeviceFor: values['users.trustDeviceFor'],
       emailLinkFor: values['users.emailLinkFor'],
       invitationFor: values['users.invitationFor'],

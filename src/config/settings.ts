@@ -198,6 +198,11 @@ export const SETTINGS = {
     fallback: false,
     says: 'Whether everybody must set up a second factor at the next sign-in.',
   }),
+  'users.claimScopes': setting<readonly string[]>({
+    kind: list(text(/^[\x21\x23-\x39\x3B-\x5B\x5D-\x7E]{1,64}:[A-Za-z0-9_./-]{1,64}$/, 'SCOPE:CLAIM')),
+    fallback: [],
+    says: 'Which custom claim of users which scope brings, each as SCOPE:CLAIM.',
+  }),
   'users.trustDeviceFor': setting<number>({
     kind: duration(0, 90 * DAY),
     fallback: 30 * DAY,

@@ -28,12 +28,12 @@ export class PasswordHasher {
 
   /** A PHC string with its own random salt. */
   hash(password: string): Promise<string> {
-    return this.#inTurn(() => hash(password, PARAMETERS));
+    return this.inTurn(() => hash(password, PARAMETERS));
   }
 
   /** Rejects when `storedHash` is not an argon2 string: a damaged row is not a wrong password. */
   verify(storedHash: string, password: string): Promise<boolean> {
-    return this.#inTurn(() => verify(storedHash, password));
+    return this.inTurn(() => verify(storedHash, password));
   }
 
   /** True when the hash is weaker than, or otherwise unlike, what hash() makes today. */
@@ -48,7 +48,8 @@ export class PasswordHasher {
     );
   }
 
-  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+  /** Runs slow work of others, such as the hash of another system, within the same bounds. */
+  async inTurn<T>(work: () => Promise<T>): Promise<T> {
     if (this.#running < this.#concurrency) this.#running += 1;
     else await this.#placeInQueue();
     try {

@@ -13,6 +13,8 @@ export interface Mails {
   readonly 'new-sign-in': { readonly browser: string; readonly ip: string };
   /** Somebody tried to create an account with this address, which already has one. */
   readonly 'already-registered': { readonly url: string };
+  /** A client elsewhere asks this person to confirm (CIBA). */
+  readonly 'backchannel-request': { readonly client: string; readonly url: string };
   readonly 'account-deleted': Readonly<Record<never, never>>;
 }
 export type MailName = keyof Mails;

@@ -8,7 +8,7 @@ import type { KeyRing } from '../keys/key-ring.js';
 import type { Logger } from '../log.js';
 import type { Metrics } from '../metrics.js';
 import { DISCOVERY_PATHS } from '../oidc/discovery.js';
-import { CORE_PATHS } from '../oidc/provider.js';
+import { CORE_PATHS, CROSS_ORIGIN_PATHS } from '../oidc/routes.js';
 import { discovery } from './discovery.js';
 import { type Checks, livez, readyz } from './health.js';
 import { jwksAnswer, jwksPaths } from './jwks-cache.js';
@@ -16,6 +16,8 @@ import { errors } from './middleware/errors.js';
 import { limits } from './middleware/limits.js';
 import { requestContext } from './middleware/request-context.js';
 import { securityHeaders } from './middleware/security-headers.js';
+import type { Pages } from './pages.js';
+import { preflight } from './preflight.js';
 import { normalizeTarget } from './request-target.js';
 import { type Route, router } from './router.js';
 
@@ -27,6 +29,7 @@ export interface EdgeParts {
   readonly ring: KeyRing;
   readonly keyPolicy: KeyPolicy;
   readonly readiness: () => Promise<Checks>;
+  readonly pages: Pages;
 }
 
 /**
@@ -116,6 +119,16 @@ function routes(parts: EdgeParts): ReadonlyMap<string, Route> {
     ['/oauth2/jwks', { methods: READ, answer: keySet }],
     ['/livez', { methods: READ, answer: livez }],
     ['/readyz', { methods: READ, answer: readyz(parts.readiness) }],
-    ...[...CORE_PATHS].map(([path, methods]): [string, Route] => [path, { methods }]),
+    ...[...CORE_PATHS].map(([path, methods]): [string, Route] => [path, coreRoute(path, methods)]),
+    ...parts.pages.routes,
   ]);
+}
+
+/** Without an answer of ours the core answers; only a browser asks beforehand whether a page may call. */
+function coreRoute(path: string, methods: readonly string[]): Route {
+  if (!CROSS_ORIGIN_PATHS.has(path)) return { methods };
+  return {
+    methods: [...methods, 'OPTIONS'],
+    answer: (ctx, next) => (ctx.method === 'OPTIONS' ? preflight(ctx, methods) : next()),
+  };
 }

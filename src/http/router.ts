@@ -6,21 +6,27 @@ export interface Route {
   readonly answer?: Middleware;
 }
 
+/** What may stand for `*` in a route: an id of ours. */
+const SEGMENT = /^[A-Za-z0-9_.-]{1,128}$/;
+
 /**
- * Exact paths below the issuer's own path. A map, not patterns: no path is ever matched that is not written
- * down, and an attacker's path costs one look-up. The issuer's path is taken off here, for whoever answers.
+ * Paths below the issuer's own path. A map, not patterns: no path is ever matched that is not written down, and an
+ * attacker's path costs a few look-ups. One segment of a route may be `*`; what stood there is put in
+ * `ctx.state.segment`. The issuer's path is taken off here, for whoever answers.
  */
 export function router(issuer: string, routes: ReadonlyMap<string, Route>): Middleware {
   const prefix = new URL(issuer).pathname.replace(/\/$/, '');
   return (ctx, next) => {
     const path = pathBelow(prefix, ctx.path);
-    const route = path === undefined ? undefined : routes.get(path);
-    if (path === undefined || route === undefined) {
+    const found = path === undefined ? undefined : findRoute(routes, path);
+    if (path === undefined || found === undefined) {
       ctx.status = 404;
       ctx.body = { error: 'not_found', error_description: 'There is nothing at this address.' };
       return undefined;
     }
-    ctx.state.route = path;
+    const { route, template, segment } = found;
+    ctx.state.route = template;
+    ctx.state.segment = segment;
     if (!route.methods.includes(ctx.method)) {
       ctx.status = 405;
       ctx.set('Allow', route.methods.join(', '));
@@ -34,6 +40,26 @@ export function router(issuer: string, routes: ReadonlyMap<string, Route>): Midd
     }
     return route.answer === undefined ? next() : route.answer(ctx, next);
   };
+}
+
+interface Found {
+  readonly route: Route;
+  readonly template: string;
+  readonly segment: string | undefined;
+}
+
+function findRoute(routes: ReadonlyMap<string, Route>, path: string): Found | undefined {
+  const exact = routes.get(path);
+  if (exact !== undefined) return { route: exact, template: path, segment: undefined };
+  const segments = path.split('/');
+  if (segments.length > 6) return undefined;
+  for (const [index, segment] of segments.entries()) {
+    if (!SEGMENT.test(segment)) continue;
+    const template = segments.with(index, '*').join('/');
+    const route = routes.get(template);
+    if (route !== undefined) return { route, template, segment };
+  }
+  return undefined;
 }
 
 /** RFC 8414 §3.1 puts the well-known part before the issuer's path, OpenID Connect Discovery behind it. */

@@ -48,6 +48,8 @@ export interface SignInView extends FormView {
   readonly email: string;
   /** Fixed: the person is known and only confirms. */
   readonly isReauthentication: boolean;
+  /** Where somebody else signs in instead, when the person is fixed. */
+  readonly notYouUrl?: string | undefined;
   readonly signUpUrl?: string | undefined;
   readonly forgotUrl: string;
   readonly cancelUrl: string;
@@ -116,11 +118,16 @@ export interface ConsentView extends FormView {
   readonly accountUrl: string;
 }
 
-export interface DeviceCodeView extends FormView {
+/** Forms of the core's own flows carry its proof that they come from our page. */
+interface CoreFormView extends FormView {
+  readonly hidden: Readonly<Record<string, string>>;
+}
+
+export interface DeviceCodeView extends CoreFormView {
   readonly userCode: string;
 }
 
-export interface DeviceConfirmView extends FormView {
+export interface DeviceConfirmView extends CoreFormView {
   readonly client: ClientView;
   readonly email?: string | undefined;
   readonly userCode: string;
@@ -138,7 +145,7 @@ export interface BackchannelConfirmView extends FormView {
   readonly askedAt: number;
 }
 
-export interface LogoutView extends FormView {
+export interface LogoutView extends CoreFormView {
   readonly client?: ClientView | undefined;
   readonly email: string;
 }

@@ -5,6 +5,10 @@ import type { Database } from '../database/connect.js';
 import { takeJobLease } from '../database/job-leases.js';
 import { sweepNodeLeases } from '../database/node-leases.js';
 import type { ArtifactStore } from '../oidc/artifact-store.js';
+import { SessionStore } from '../oidc/session-store.js';
+import type { Limiter } from '../rate-limits/limiter.js';
+import { EmailLinkStore } from '../users/email-link-store.js';
+import { KnownDeviceStore } from '../users/known-device-store.js';
 
 const LEASE_FOR = 120;
 /** Rows deleted in one transaction: the token path waits for the same write lock. */
@@ -15,7 +19,15 @@ const KEEP_LEASES_FOR = 24 * 3600;
 /** Until then a secret explains the id that the audit names. */
 const KEEP_ENDED_SECRETS_FOR = 400 * 24 * 3600;
 
+/** Until then a session explains the id that the audit names. */
+const KEEP_ENDED_SESSIONS_FOR = 30 * 24 * 3600;
+/** Whoever opens an old link is told so, instead of "unknown". */
+const KEEP_LINKS_FOR = 24 * 3600;
+
 const secrets = new SecretStore();
+const sessions = new SessionStore();
+const links = new EmailLinkStore();
+const devices = new KnownDeviceStore();
 
 /** Deletes what has ended. Safe on several nodes: a row is deleted once. */
 export async function expireArtifacts(parts: {
@@ -23,8 +35,9 @@ export async function expireArtifacts(parts: {
   readonly nodeId: string;
   readonly artifacts: ArtifactStore;
   readonly revoked: RevokedTokenStore;
+  readonly limiter: Limiter;
 }): Promise<void> {
-  const { database, nodeId, artifacts, revoked } = parts;
+  const { database, nodeId, artifacts, revoked, limiter } = parts;
   if (!(await takeJobLease(database, 'expire-artifacts', nodeId, LEASE_FOR))) return;
   for (;;) {
     const swept = await database.transaction(async trx =>
@@ -35,6 +48,10 @@ export async function expireArtifacts(parts: {
   await database.transaction(async trx => {
     const now = await database.now(trx);
     await revoked.sweep(trx, now);
+    await limiter.sweep(trx, now);
+    await sessions.sweep(trx, now - KEEP_ENDED_SESSIONS_FOR * 1000);
+    await links.sweep(trx, now - KEEP_LINKS_FOR * 1000);
+    await devices.sweep(trx, now);
     await secrets.sweep(trx, now - KEEP_ENDED_SECRETS_FOR * 1000);
     await sweepChanges(trx, now - KEEP_CHANGES_FOR * 1000);
     await sweepNodeLeases(trx, now - KEEP_LEASES_FOR * 1000);

@@ -1,19 +1,23 @@
-import { type Adapter, type AdapterPayload, Provider } from 'oidc-provider';
+import type { Adapter, AdapterPayload } from 'oidc-provider';
 import type { Operation } from '../audit/group-commit.js';
 import type { Database } from '../database/connect.js';
 import type { ArtifactPayload, ArtifactStore } from './artifact-store.js';
-import { UnitOfWork } from './unit-of-work.js';
+import type { PollLimit } from './polling.js';
+import type { RefreshRotation } from './refresh-rotation.js';
+import { SessionStore } from './session-store.js';
+import { currentUnit } from './unit-of-work.js';
 
 export interface AdapterOptions {
   readonly database: Database;
   readonly artifacts: ArtifactStore;
+  readonly rotation: RefreshRotation;
+  readonly polls: PollLimit;
 }
 
-/** The unit of the request under way; undefined outside one (a job, a test). */
-export function currentUnit(): UnitOfWork | undefined {
-  const unit: unknown = Provider.ctx?.state.unit;
-  return unit instanceof UnitOfWork ? unit : undefined;
-}
+/** A used code is remembered for longer than it lived: used again later it still gives its grant away (RFC 6749 §4.1.2). */
+const USED_CODE_KEPT_FOR = 600;
+
+const sessions = new SessionStore();
 
 /**
  * oidc-provider's view of the artifact store. Inside a request nothing is written here: writes are collected in
@@ -22,64 +26,95 @@ export function currentUnit(): UnitOfWork | undefined {
  */
 export class ArtifactAdapter implements Adapter {
   readonly #model: string;
-  readonly #database: Database;
-  readonly #artifacts: ArtifactStore;
+  readonly #options: AdapterOptions;
 
-  constructor(model: string, { database, artifacts }: AdapterOptions) {
+  constructor(model: string, options: AdapterOptions) {
     this.#model = model;
-    this.#database = database;
-    this.#artifacts = artifacts;
+    this.#options = options;
   }
 
   async upsert(id: string, payload: AdapterPayload, expiresIn: number): Promise<void> {
+    const { artifacts } = this.#options;
+    const unit = currentUnit();
     const stored = structuredClone(payload) as ArtifactPayload;
-    await this.#write(id, stored, (trx, now) =>
-      this.#artifacts.upsert(trx, this.#model, id, stored, expiresIn, now),
-    );
+    // The same successor as before: it stands already, and the commit has checked that it is still unused.
+    if (this.#model === 'RefreshToken' && unit?.repeatsRotation === true) return;
+    const keptFor = this.#model === 'AuthorizationCode' ? expiresIn + USED_CODE_KEPT_FOR : expiresIn;
+    const facts = unit?.facts;
+    await this.#write(id, stored, async (trx, now) => {
+      if (this.#model === 'Session' && typeof stored.accountId === 'string') {
+        const use = {
+          sessionId: artifacts.sessionHandle(String(stored.uid)),
+          userId: stored.accountId,
+          amr: (stored.amr ?? []) as string[],
+          ip: facts?.ip,
+          userAgent: facts?.userAgent,
+          expiresAt: now + expiresIn * 1000,
+        };
+        await sessions.noteUse(trx, use, now);
+      }
+      await artifacts.upsert(trx, this.#model, id, stored, keptFor, now);
+    });
   }
 
   async find(id: string): Promise<AdapterPayload | undefined> {
-    const key = this.#artifacts.rowId(this.#model, id);
+    const { artifacts, database, rotation, polls } = this.#options;
+    const key = artifacts.rowId(this.#model, id);
     const unit = currentUnit();
     if (unit?.artifacts.has(key)) return unit.artifacts.get(key);
-    return this.#database.read(on => this.#artifacts.find(on, this.#model, id));
+    const found = await database.read(on => artifacts.find(on, this.#model, id));
+    if (found === undefined) return undefined;
+    if (this.#model === 'RefreshToken') return rotation.seen(id, found, unit);
+    if (this.#model === 'AuthorizationCode') return asReplayable(found);
+    await polls.note(this.#model, key);
+    return found;
   }
 
   async findByUid(uid: string): Promise<AdapterPayload | undefined> {
-    return this.#database.read(on => this.#artifacts.findByUid(on, this.#model, uid));
+    const { artifacts, database } = this.#options;
+    return database.read(on => artifacts.findByUid(on, this.#model, uid));
   }
 
   async findByUserCode(userCode: string): Promise<AdapterPayload | undefined> {
-    return this.#database.read(on => this.#artifacts.findByUserCode(on, this.#model, userCode));
+    const { artifacts, database } = this.#options;
+    return database.read(on => artifacts.findByUserCode(on, this.#model, userCode));
   }
 
   /** Decided at the commit: of parallel uses one commits, the others are judged again and find it consumed. */
   async consume(id: string): Promise<void> {
+    const { artifacts, rotation } = this.#options;
     const found = await this.find(id);
+    const isRepeat = this.#model === 'RefreshToken' && currentUnit()?.repeatsRotation === true;
     await this.#write(id, found && { ...found, consumed: true }, (trx, now) =>
-      this.#artifacts.consume(trx, this.#model, id, now),
+      isRepeat ? rotation.assertRepeatable(trx, id, now) : artifacts.consume(trx, this.#model, id, now),
     );
   }
 
   async destroy(id: string): Promise<void> {
-    await this.#write(id, undefined, trx => this.#artifacts.destroy(trx, this.#model, id));
+    await this.#write(id, undefined, trx => this.#options.artifacts.destroy(trx, this.#model, id));
   }
 
   async revokeByGrantId(grantId: string): Promise<void> {
-    await this.#operate((trx, now) => this.#artifacts.revokeByGrantId(trx, grantId, now));
+    await this.#operate((trx, now) => this.#options.artifacts.revokeByGrantId(trx, grantId, now));
   }
 
   async #write(id: string, seen: ArtifactPayload | undefined, operation: Operation): Promise<void> {
-    currentUnit()?.artifacts.set(this.#artifacts.rowId(this.#model, id), seen);
+    currentUnit()?.artifacts.set(this.#options.artifacts.rowId(this.#model, id), seen);
     await this.#operate(operation);
   }
 
   async #operate(operation: Operation): Promise<void> {
     const unit = currentUnit();
     if (unit === undefined) {
-      await this.#database.transaction(async trx => operation(trx, await this.#database.now(trx)));
+      const { database } = this.#options;
+      await database.transaction(async trx => operation(trx, await database.now(trx)));
     } else {
       unit.operations.push(operation);
     }
   }
+}
+
+/** The core looks at the age of a code before it looks whether it was used, and would let a late replay pass unpunished. */
+function asReplayable(code: ArtifactPayload): ArtifactPayload {
+  return code.consumed === undefined ? code : { ...code, exp: Number.MAX_SAFE_INTEGER };
 }

@@ -23,7 +23,7 @@ interface Row {
 }
 
 /** Raised inside a commit when another request was first: the request is judged again and sees what is there now. */
-function lostRace(detail: string): AppError {
+export function lostRace(detail: string): AppError {
   return new AppError('stale', 'The request met another one. Try again.', { detail });
 }
 
@@ -62,6 +62,8 @@ export class ArtifactStore {
       grant_key: grantKey,
       uid_key: this.#key('uid', payload.uid),
       user_code_key: this.#key('user_code', payload.userCode),
+      account_id: accountOf(model, payload) ?? null,
+      client_id: typeof payload.clientId === 'string' ? payload.clientId : null,
       payload: this.#seal(model, id, payload),
       created_at: now,
       expires_at: expiresIn === undefined ? null : now + expiresIn * 1000,
@@ -136,6 +138,59 @@ export class ArtifactStore {
     await trx('artifacts').where({ grant_key: grantKey }).delete();
   }
 
+  /** What a token may say of its grant: enough to find it here, useless to everybody else. */
+  grantHandle(grantId: string): string {
+    const handle = this.#key('grant', grantId);
+    if (handle === null) throw new TypeError('a grant id is needed');
+    return handle;
+  }
+
+  /** The name of a session that may be shown: its cookie and its uid open it, this does not. */
+  sessionHandle(uid: string): string {
+    const handle = this.#key('uid', uid);
+    if (handle === null) throw new TypeError('a session uid is needed');
+    return handle;
+  }
+
+  async findGrant(on: Queryable, grantHandle: string): Promise<ArtifactPayload | undefined> {
+    return this.#findBy(on, 'Grant', { grant_key: grantHandle });
+  }
+
+  async findSession(on: Queryable, sessionHandle: string): Promise<ArtifactPayload | undefined> {
+    return this.#findBy(on, 'Session', { uid_key: sessionHandle });
+  }
+
+  /** Everything unexpired of a model that belongs to an account, a client or both. */
+  async list(
+    on: Queryable,
+    model: string,
+    of: { readonly accountId?: string | undefined; readonly clientId?: string | undefined },
+    now: number,
+  ): Promise<ArtifactPayload[]> {
+    const query = on('artifacts').where({ model }).where('expires_at', '>', now).orderBy('created_at');
+    if (of.accountId !== undefined) query.where({ account_id: of.accountId });
+    if (of.clientId !== undefined) query.where({ client_id: of.clientId });
+    const rows: Row[] = await query;
+    return rows.map(row => this.#open(row));
+  }
+
+  async destroySession(trx: Transaction, sessionHandle: string): Promise<void> {
+    await trx('artifacts').where({ model: 'Session', uid_key: sessionHandle }).delete();
+  }
+
+  async destroyOf(trx: Transaction, models: readonly string[], accountId: string): Promise<void> {
+    await trx('artifacts').whereIn('model', models).where({ account_id: accountId }).delete();
+  }
+
+  /** When it was used up; undefined: unused; null: there is no such artifact. */
+  async consumedAt(on: Queryable, model: string, id: string): Promise<number | undefined | null> {
+    const row = await on('artifacts')
+      .where({ id: this.rowId(model, id) })
+      .first('consumed_at');
+    if (row === undefined) return null;
+    return row.consumed_at === null ? undefined : Number(row.consumed_at);
+  }
+
   async isGrantRevoked(on: Queryable, grantId: string): Promise<boolean> {
     const grantKey = this.#key('grant', grantId);
     return grantKey !== null && this.#isTombstoned(on, grantKey);
@@ -153,9 +208,13 @@ export class ArtifactStore {
     where: Record<string, string | null>,
   ): Promise<ArtifactPayload | undefined> {
     if (Object.values(where).includes(null)) return undefined;
+    // The tombstones have a column of the same name as one of ours.
+    const qualified = Object.fromEntries(
+      Object.entries(where).map(([column, value]) => [`artifacts.${column}`, value]),
+    );
     const row: Row | undefined = await on('artifacts')
       .leftJoin('grant_tombstones', 'grant_tombstones.grant_key', 'artifacts.grant_key')
-      .where({ model, ...where })
+      .where({ 'artifacts.model': model, ...qualified })
       // A token stored in the same instant as its grant's revocation is dead too.
       .whereNull('grant_tombstones.grant_key')
       .select('artifacts.*')
@@ -184,4 +243,13 @@ export class ArtifactStore {
   async #isTombstoned(on: Queryable, grantKey: string): Promise<boolean> {
     return (await on('grant_tombstones').where({ grant_key: grantKey }).first('grant_key')) !== undefined;
   }
+}
+
+/** An interaction belongs to an account only once somebody has signed in there. */
+function accountOf(model: string, payload: ArtifactPayload): string | undefined {
+  if (model === 'Interaction') {
+    const { login } = (payload.result ?? {}) as { login?: { accountId?: unknown } };
+    return typeof login?.accountId === 'string' ? login.accountId : undefined;
+  }
+  return typeof payload.accountId === 'string' ? payload.accountId : undefined;
 }

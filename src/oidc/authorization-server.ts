@@ -45,7 +45,7 @@ export class AuthorizationServer {
   constructor(parts: AuthorizationServerParts, edge: readonly Middleware[]) {
     const evaluation = new Evaluation(parts);
     const structured = structuredTokens({ ...parts, policy: parts.tokenPolicy });
-    this.#equip = ({ provider }: BuiltProvider): LiveCore => {
+    this.#equip = ({ provider, recordOf }: BuiltProvider): LiveCore => {
       noteRefusals(provider);
       provider.on('error' as 'server_error', (error: unknown) => {
         parts.log.error({ event: 'core.error', err: error }, 'the core failed');
@@ -59,6 +59,7 @@ export class AuthorizationServer {
       return {
         createContext: (req, res) => provider.createContext(req, res) as unknown as KoaContextWithOIDC,
         evaluate: ctx => evaluate(ctx as never),
+        recordOf,
       };
     };
     this.#current = new CurrentProvider(parts, parts.ring.served, parts.keyUpdate);

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Client, Provider } from 'oidc-provider';
+import { accountClient } from '../clients/account-client.js';
 import type { ClientRecord } from '../clients/client.js';
+import { postLogoutRedirectUriMatches, redirectUriMatches } from '../clients/redirect-uri.js';
 import type { RecordCache } from '../database/record-cache.js';
 import { SharedValues } from '../database/shared-values.js';
 
@@ -16,16 +18,58 @@ type BuiltClient = Client & { [RECORD]?: ClientRecord };
  */
 const PLACEHOLDER_SECRET = randomBytes(32).toString('base64url');
 
-function metadataOf(record: ClientRecord): Record<string, unknown> {
+/**
+ * What the core allows of the scopes it knows. It takes an empty list as "all of them", so no scope is a blank; and it
+ * refuses a client that names a scope which the operator no longer offers, so it is told after its own checks.
+ */
+function allowedScopes({ oidcScopes }: ClientRecord): string {
+  return oidcScopes.length === 0 ? ' ' : oidcScopes.join(' ');
+}
+
+/** The record in the core's words. What is undefined there is left to the core's defaults, which are the record's. */
+export function metadataOf(record: ClientRecord): Record<string, unknown> {
+  const isPublic = record.authMethod === 'none';
+  const isPolling = record.grantTypes.includes('urn:openid:params:grant-type:ciba');
+  // Several hosts need a sector that somebody has named; the core looks for it in an address, which is never fetched.
+  const sector = record.sectorIdentifier;
   return {
     client_id: record.clientId,
     client_name: record.name,
-    client_secret: PLACEHOLDER_SECRET,
+    ...(isPublic ? {} : { client_secret: PLACEHOLDER_SECRET }),
     token_endpoint_auth_method: record.authMethod,
+    application_type: record.applicationType,
     grant_types: [...record.grantTypes],
-    response_types: [],
-    redirect_uris: [],
+    response_types: [...record.responseTypes],
+    response_modes: [...record.responseModes],
+    redirect_uris: [...record.redirectUris],
+    post_logout_redirect_uris: [...record.postLogoutRedirectUris],
+    subject_type: record.subjectType,
+    sector_identifier_uri: sector === undefined ? undefined : `https://${sector}/`,
+    id_token_signed_response_alg: record.idTokenSignedResponseAlg,
+    userinfo_signed_response_alg: record.userinfoSignedResponseAlg,
+    authorization_signed_response_alg: record.authorizationSignedResponseAlg,
+    request_object_signing_alg: record.requestObjectSigningAlg,
+    jwks: record.jwks === undefined ? undefined : { keys: record.jwks.keys.map(key => ({ ...key })) },
+    require_pushed_authorization_requests: record.requirePar,
+    dpop_bound_access_tokens: record.dpopBound,
+    backchannel_logout_uri: record.backchannelLogoutUri,
+    backchannel_logout_session_required: record.backchannelLogoutSessionRequired,
+    backchannel_token_delivery_mode: isPolling ? 'poll' : undefined,
+    default_max_age: record.defaultMaxAge,
+    require_auth_time: record.requireAuthTime,
+    default_acr_values: record.defaultAcrValues.length === 0 ? undefined : [...record.defaultAcrValues],
+    client_uri: record.clientUri,
+    policy_uri: record.policyUri,
+    tos_uri: record.tosUri,
+    initiate_login_uri: record.initiateLoginUri,
+    contacts: record.contacts.length === 0 ? undefined : [...record.contacts],
   };
+}
+
+function recordFrom(client: Client): ClientRecord {
+  const record = (client as BuiltClient)[RECORD];
+  if (record === undefined) throw new TypeError('not a client of this server');
+  return record;
 }
 
 /**
@@ -33,7 +77,11 @@ function metadataOf(record: ClientRecord): Record<string, unknown> {
  * request and keeps 100 built clients; ours keeps the built client beside the cached record, for as long as the
  * record itself is in memory. Built clients belong to one Provider, so each Provider installs its own.
  */
-export function installClients(provider: Provider, clients: RecordCache<ClientRecord>): RecordOf {
+export function installClients(
+  provider: Provider,
+  clients: RecordCache<ClientRecord>,
+  issuer: string,
+): RecordOf {
   const built = new WeakMap<ClientRecord, BuiltClient>();
   const lists = new SharedValues<readonly unknown[]>();
   const Client = provider.Client as typeof provider.Client & {
@@ -42,6 +90,7 @@ export function installClients(provider: Provider, clients: RecordCache<ClientRe
 
   function build(record: ClientRecord): BuiltClient {
     const client = new Client(metadataOf(record));
+    Object.assign(client, { scope: allowedScopes(record) });
     for (const [name, value] of Object.entries(client)) {
       // The core makes every client its own copy of every empty list.
       if (Array.isArray(value))
@@ -52,17 +101,26 @@ export function installClients(provider: Provider, clients: RecordCache<ClientRe
     return client;
   }
 
+  // Registered addresses are compared by our rule: the core would let the port of `localhost` differ too.
+  Object.assign(Client.prototype, {
+    redirectUriAllowed(this: BuiltClient, uri: string): boolean {
+      return redirectUriMatches(recordFrom(this), uri);
+    },
+    postLogoutRedirectUriAllowed(this: BuiltClient, uri: string): boolean {
+      return postLogoutRedirectUriMatches(recordFrom(this), uri);
+    },
+  });
+
+  const ofAccounts = accountClient(issuer);
+
   Client.find = async (id: string): Promise<Client | undefined> => {
     if (typeof id !== 'string' || id === '') return undefined;
+    if (id === ofAccounts.clientId) return built.get(ofAccounts) ?? build(ofAccounts);
     const record = clients.peek(id) ?? (await clients.find(id));
     // A disabled client is to the outside what an unknown one is.
     if (record === undefined || record.disabledAt !== undefined) return undefined;
     return built.get(record) ?? build(record);
   };
 
-  return client => {
-    const record = (client as BuiltClient)[RECORD];
-    if (record === undefined) throw new TypeError('not a client of this server');
-    return record;
-  };
+  return recordFrom;
 }

@@ -2,8 +2,8 @@ import { type Client, errors, Provider } from 'oidc-provider';
 import { matchClientSecret } from '../clients/client-secret.js';
 import type { SecretUses } from '../clients/secret-uses.js';
 import type { SecretHasher } from '../crypto/secret-hash.js';
-import { currentUnit } from './adapter.js';
 import type { RecordOf } from './client-adapter.js';
+import { currentUnit } from './unit-of-work.js';
 
 /** As the request presented it: the core takes either form for either registered method. */
 function presentedMethod(): 'client_secret_basic' | 'client_secret_post' {

@@ -8,25 +8,44 @@ import { isAppError } from '../errors.js';
 import type { KeyRing } from '../keys/key-ring.js';
 import type { Logger } from '../log.js';
 import type { Metrics } from '../metrics.js';
+import type { RecordOf } from './client-adapter.js';
+import type { CorePages } from './core-pages.js';
+import { answerOrigin } from './cors.js';
 import { auditEventOf } from './events.js';
-import { ROUTES } from './provider.js';
+import { formActionOf } from './form-actions.js';
+import { isPagePath } from './page-sources.js';
+import { POLL_EVERY } from './polling.js';
+import { CROSS_ORIGIN_PATHS, ROUTES } from './routes.js';
 import { UnitOfWork } from './unit-of-work.js';
 
 export interface EvaluationOptions {
   readonly groupCommit: GroupCommit;
+  readonly pages: CorePages;
   readonly feed: ChangeFeed;
   readonly ring: KeyRing;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
 
-/** The core opens its endpoints to every page that sends no Origin. */
+/** Whether a page of another origin may read an answer is decided by us, after the core. */
 const CORS_HEADERS = ['Access-Control-Allow-Origin', 'Access-Control-Expose-Headers'] as const;
 /** The core reads no more of a body (RFC 6749 sets no limit). */
 const LONGEST_FORM = 56 * 1024;
 
 /** Judged again this often; then the client is asked to come back. */
 const ATTEMPTS = 8;
+
+/** Endpoints whose answers carry no signature of ours. */
+const UNSIGNED: ReadonlySet<string> = new Set([
+  ROUTES.introspection,
+  ROUTES.revocation,
+  ROUTES.pushed_authorization_request,
+  ROUTES.device_authorization,
+  ROUTES.backchannel_authentication,
+]);
+
+/** For the one page of the core that sends itself: the core adds the hash of its script, we its destination. */
+const FORM_POST_POLICY = "default-src 'none';script-src;frame-ancestors 'none';base-uri 'none'";
 
 type Context = KoaContextWithOIDC;
 
@@ -39,6 +58,7 @@ interface Stale {
 export interface LiveCore {
   readonly createContext: (req: IncomingMessage, res: ServerResponse) => Context;
   readonly evaluate: (ctx: Context) => Promise<void>;
+  readonly recordOf: RecordOf;
 }
 
 /**
@@ -57,7 +77,8 @@ export class Evaluation {
   /** @param live the Provider of now, asked again at each attempt: a new ring may have come with a new one. */
   async answer(first: Context, live: () => LiveCore): Promise<void> {
     const { req, res } = first;
-    // No page of a browser is a client here, and the core's refusal of an origin would tell which clients exist.
+    // The core's own refusal of an origin would tell which clients exist.
+    const { origin } = req.headers;
     delete req.headers.origin;
     const headers = new Set(res.getHeaderNames());
     let ctx = first;
@@ -66,20 +87,21 @@ export class Evaluation {
       const stale = await this.#evaluate(ctx, core.evaluate);
       if (stale === undefined) break;
       for (const name of res.getHeaderNames()) if (!headers.has(name)) res.removeHeader(name);
-      if (attempt === ATTEMPTS) return unavailable(first);
+      if (attempt === ATTEMPTS) return this.#unavailable(first);
       if (stale.sequence !== undefined)
         await this.#options.feed.catchUpTo(stale.sequence).catch(() => undefined);
       const { facts } = first.state;
       core = live();
-      const form = stringify(ctx.oidc.body as Record<string, string | string[]>);
+      const form = isForm(ctx.oidc.body) ? stringify(ctx.oidc.body) : '';
       // Encoded anew it can be longer than it came, and longer than the core reads.
-      if (form.length > LONGEST_FORM) return unavailable(first);
+      if (form.length > LONGEST_FORM) return this.#unavailable(first);
       ctx = core.createContext(repeated(req, form), res);
       ctx.state.facts = facts;
       // As koa itself begins: not by the setter, which would make it the answer's status for good.
       ctx.res.statusCode = 404;
     }
     if (ctx.path === ROUTES.token) this.#count(ctx);
+    if (CROSS_ORIGIN_PATHS.has(ctx.path)) answerOrigin(ctx, origin, core.recordOf);
     if (ctx === first) return;
     first.status = ctx.status;
     first.body = ctx.body;
@@ -98,15 +120,17 @@ export class Evaluation {
 
   async #evaluate(ctx: Context, core: (ctx: Context) => Promise<void>): Promise<Stale | undefined> {
     const facts = ctx.state.facts as RequestFacts;
-    const unit = new UnitOfWork(this.#options.feed.sequence);
+    const unit = new UnitOfWork(this.#options.feed.sequence, facts);
     ctx.state.unit = unit;
-    if (ctx.path === ROUTES.token && !(await this.#maySign())) return unavailable(ctx);
+    if (!UNSIGNED.has(ctx.path) && !(await this.#maySign())) return this.#unavailable(ctx);
+    if (isPagePath(ctx.path)) ctx.set('Content-Security-Policy', FORM_POST_POLICY);
     await core(ctx);
     for (const name of CORS_HEADERS) ctx.remove(name);
     if (isAppError(unit.refusal, 'database_unavailable') || isAppError(unit.refusal, 'not_ready')) {
-      return unavailable(ctx);
+      return this.#unavailable(ctx);
     }
     if (ctx.status >= 500) this.#tellFault(ctx, unit.refusal, facts);
+    completeAnswer(ctx);
     const event = auditEventOf(ctx, unit, facts);
     if (event !== undefined) unit.events.push(event);
     if (unit.operations.length === 0 && unit.events.length === 0) return undefined;
@@ -118,7 +142,7 @@ export class Evaluation {
       const outcome = await this.#options.groupCommit.commit(unit);
       if (outcome.status === 'committed') return undefined;
       const { sequence } = outcome;
-      if (isForm(ctx.oidc.body)) return { sequence };
+      if (ctx.method === 'GET' || isForm(ctx.oidc?.body)) return { sequence };
       // Refused before its body was read, so by nothing that can have changed, and it could not be read again.
       const { operations, events } = unit;
       return await this.#commit(ctx, { sequence, operations, events }, facts);
@@ -130,7 +154,7 @@ export class Evaluation {
           'a commit failed',
         );
       }
-      return unavailable(ctx);
+      return this.#unavailable(ctx);
     }
   }
 
@@ -147,7 +171,25 @@ export class Evaluation {
       { event: 'request.failed', request_id: facts.requestId, err: error },
       'a request failed',
     );
+    if (isPagePath(ctx.path)) {
+      this.#options.pages.error(ctx, { code: 'server_error', status: 500, client: undefined });
+      return;
+    }
     ctx.body = { error: 'server_error', error_description: `Unexpected error. Request ${facts.requestId}.` };
+  }
+
+  /** Nothing was stored or used up, so the client may simply repeat its request. */
+  #unavailable(ctx: Context): undefined {
+    ctx.status = 503;
+    ctx.remove('WWW-Authenticate');
+    ctx.remove('Location');
+    ctx.set('Retry-After', '1');
+    ctx.set('Cache-Control', 'no-store');
+    if (isPagePath(ctx.path)) {
+      const code = 'temporarily_unavailable';
+      this.#options.pages.error(ctx, { code, status: 503, client: undefined, retryAfter: 1 });
+    } else ctx.body = UNAVAILABLE;
+    return undefined;
   }
 }
 
@@ -155,16 +197,6 @@ const UNAVAILABLE = {
   error: 'temporarily_unavailable',
   error_description: 'The server cannot decide this now. Send the same request again in a moment.',
 } as const;
-
-/** Nothing was stored or used up, so the client may simply repeat its request. */
-function unavailable(ctx: Context): undefined {
-  ctx.status = 503;
-  ctx.remove('WWW-Authenticate');
-  ctx.set('Retry-After', '1');
-  ctx.set('Cache-Control', 'no-store');
-  ctx.body = UNAVAILABLE;
-  return undefined;
-}
 
 function isForm(body: unknown): body is Record<string, string | string[]> {
   return typeof body === 'object' && body !== null;
@@ -186,4 +218,24 @@ function repeated(req: IncomingMessage, form: string): IncomingMessage {
   // An incomplete message takes its socket down with it when it ends.
   again.complete = true;
   return again;
+}
+
+/** What the core leaves out of its answers. */
+function completeAnswer(ctx: Context): void {
+  if (
+    typeof ctx.body === 'string' &&
+    ctx.response.is('html') &&
+    ctx.response.get('Content-Security-Policy').startsWith("default-src 'none';script-src '")
+  ) {
+    const action = /<form method="post" action="([^"]*)"/.exec(ctx.body)?.[1]?.replaceAll('&amp;', '&');
+    const [target = "'none'"] = formActionOf(action);
+    ctx.set(
+      'Content-Security-Policy',
+      `${ctx.response.get('Content-Security-Policy')};form-action ${target}`,
+    );
+    return;
+  }
+  const isWaiting =
+    ctx.path === ROUTES.device_authorization || ctx.path === ROUTES.backchannel_authentication;
+  if (isWaiting && ctx.status === 200) Object.assign(ctx.body as object, { interval: POLL_EVERY });
 }

@@ -7,6 +7,16 @@ import type { UnitOfWork } from './unit-of-work.js';
 /** Every event by which the core tells why it refused. */
 const REFUSALS = [
   'grant.error',
+  'authorization.error',
+  'pushed_authorization_request.error',
+  'device_authorization.error',
+  'backchannel_authentication.error',
+  'code_verification.error',
+  'device_resume.error',
+  'end_session.error',
+  'end_session_confirm.error',
+  'end_session_success.error',
+  'userinfo.error',
   'introspection.error',
   'revocation.error',
   'discovery.error',
@@ -25,11 +35,26 @@ export function noteRefusals(provider: Provider): void {
   }
 }
 
-type AuditedRoute = 'token' | 'introspection' | 'revocation';
-const REFUSED: Readonly<Record<AuditedRoute, AuditEventName>> = {
+const REFUSED = {
   token: 'token.refused',
   introspection: 'token.introspection_refused',
   revocation: 'token.revocation_refused',
+  authorization: 'authorization.refused',
+  resume: 'authorization.refused',
+  pushed_authorization_request: 'authorization.refused',
+  device_authorization: 'device.refused',
+  code_verification: 'device.refused',
+  device_resume: 'device.refused',
+  backchannel_authentication: 'backchannel_authentication.refused',
+  userinfo: 'userinfo.refused',
+} as const satisfies Record<string, AuditEventName>;
+type AuditedRoute = keyof typeof REFUSED;
+
+/** What a success on these routes is called; the others have more to tell. */
+const SUCCEEDED: { readonly [Route in AuditedRoute]?: AuditEventName } = {
+  pushed_authorization_request: 'authorization.pushed',
+  backchannel_authentication: 'backchannel_authentication.requested',
+  userinfo: 'userinfo.read',
 };
 
 function isAudited(route: string | undefined): route is AuditedRoute {
@@ -49,14 +74,18 @@ export function auditEventOf(
   const { oidc } = ctx;
   const route = oidc?.route;
   if (oidc === undefined || !isAudited(route)) return undefined;
-  const isRefused = ctx.status >= 400;
+  // The front channel brings its refusals to the client by a redirect, and renders some with status 200.
+  const isRefused = ctx.status >= 400 || (unit.refusal !== undefined && !isAudibleLater(unit.refusal));
   const isAuthenticated = unit.credentialId !== undefined && oidc.client !== undefined;
   const clientId =
     oidc.client?.clientId ?? claimedClientId(ctx.headers.authorization, oidc.params?.client_id);
-  const actor: Actor = isAuthenticated && clientId !== undefined ? `client:${clientId}` : 'anonymous';
+  const userId = personOf(oidc);
+  const actor: Actor =
+    isAuthenticated && clientId !== undefined ? `client:${clientId}` : personOrNobody(oidc);
   const common = {
     actor,
     clientId,
+    userId,
     credentialId: unit.credentialId,
     ip: facts.ip,
     userAgent: facts.userAgent,
@@ -72,6 +101,11 @@ export function auditEventOf(
     };
   }
   if (route === 'token') return { ...common, ...issued(oidc) };
+  if (route === 'authorization' || route === 'resume') return granted(oidc, common, 'AuthorizationCode');
+  if (route === 'code_verification' || route === 'device_resume') return granted(oidc, common, 'DeviceCode');
+  const succeeded = SUCCEEDED[route];
+  if (succeeded !== undefined) return { ...common, event: succeeded, outcome: 'success' };
+  if (route === 'device_authorization') return undefined;
   if (route === 'introspection') {
     const isActive = (ctx.body as { active?: unknown } | undefined)?.active === true;
     return {
@@ -91,6 +125,40 @@ export function auditEventOf(
     };
   }
   return { ...common, event: 'token.revoked', outcome: 'success', subject: unit.revoked };
+}
+
+/** A page shown again (no code typed, say) is no refusal; the answer to it will be told. */
+function isAudibleLater(refusal: unknown): boolean {
+  return refusal instanceof Error && (refusal.name === 'NoCodeError' || refusal.name === 'AbortedError');
+}
+
+function personOf({ account, session, entities }: KoaContextWithOIDC['oidc']): string | undefined {
+  const token =
+    entities.AccessToken ?? entities.RefreshToken ?? entities.AuthorizationCode ?? entities.DeviceCode;
+  return account?.accountId ?? token?.accountId ?? session?.accountId;
+}
+
+function personOrNobody({ session }: KoaContextWithOIDC['oidc']): Actor {
+  const userId = session?.accountId;
+  return userId === undefined ? 'anonymous' : `user:${userId}`;
+}
+
+/** Something was granted only where the flow has come to its end: pages in between are no event. */
+function granted(
+  oidc: KoaContextWithOIDC['oidc'],
+  common: Omit<AuditEvent, 'event' | 'outcome'>,
+  entity: 'AuthorizationCode' | 'DeviceCode',
+): AuditEvent | undefined {
+  const source = oidc.entities[entity];
+  if (source?.grantId === undefined) return undefined;
+  const event = entity === 'DeviceCode' ? 'device.authorized' : 'authorization.granted';
+  return {
+    ...common,
+    event,
+    outcome: 'success',
+    resource: [source.resource ?? []].flat()[0],
+    detail: { scope: source.scope ?? '' },
+  };
 }
 
 /** The core knows opaque tokens only, and has removed the one it was shown if it is its caller's own. */

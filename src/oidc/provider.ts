@@ -1,4 +1,5 @@
 import { type Configuration, Provider } from 'oidc-provider';
+import type { RequestFacts } from '../audit/events.js';
 import type { ClientRecord } from '../clients/client.js';
 import type { SecretUses } from '../clients/secret-uses.js';
 import type { Config } from '../config/config.js';
@@ -6,15 +7,32 @@ import type { SecretHasher } from '../crypto/secret-hash.js';
 import type { Database } from '../database/connect.js';
 import type { RecordCache } from '../database/record-cache.js';
 import type { KeyRing } from '../keys/key-ring.js';
-import { CLIENT_AUTH_METHODS, GRANT_TYPES } from '../protocol.js';
+import { ACR_ONE_FACTOR, ACR_TWO_FACTORS, CLIENT_AUTH_METHODS, GRANT_TYPES } from '../protocol.js';
 import type { ResourceServer } from '../resources/resource-server.js';
+import type { User } from '../users/user.js';
+import { Accounts, claimsByScope, identityScopes } from './accounts.js';
 import { ArtifactAdapter } from './adapter.js';
 import type { ArtifactStore } from './artifact-store.js';
+import { type BackchannelRequests, backchannelFeature } from './backchannel-feature.js';
 import { installClients, type RecordOf } from './client-adapter.js';
 import { installClientAuthentication } from './client-authentication.js';
+import type { CorePages } from './core-pages.js';
+import type { AccessEnding } from './end-access.js';
+import { existingGrant } from './existing-grant.js';
+import { buildInteractionPolicy } from './interaction-policy.js';
 import { pinIssuer } from './issuer-host.js';
+import { lifetimes } from './lifetimes.js';
+import { installLogoutNotices } from './logout-notices.js';
+import { asksOffline, installOfflineAccess } from './offline-access.js';
+import { installOwnAccessTokens, type OwnAccessTokensParts } from './own-access-tokens.js';
+import { deviceSources, logoutSources, renderErrorOf } from './page-sources.js';
+import type { PairwiseSubjects } from './pairwise-subjects.js';
+import type { PollLimit } from './polling.js';
+import { installRefreshRotation, mayRotate, type RefreshRotation } from './refresh-rotation.js';
 import { installReplayDetection } from './replay-detection.js';
 import { ResourceIndicators } from './resource-indicators.js';
+import { ROUTES } from './routes.js';
+import { stampTokens, userTokenClaims } from './token-claims.js';
 import type { TokenPolicy } from './token-policy.js';
 
 export interface ProviderParts {
@@ -29,33 +47,20 @@ export interface ProviderParts {
   readonly cookieKeys: readonly string[];
   readonly dpopNonceSecret: Buffer;
   readonly tokenPolicy: TokenPolicy;
+  readonly users: RecordCache<User>;
+  readonly rotation: RefreshRotation;
+  readonly polls: PollLimit;
+  readonly subjects: PairwiseSubjects;
+  readonly ending: AccessEnding;
+  readonly pages: CorePages;
+  readonly backchannel: BackchannelRequests;
+  readonly ownAccessTokens: OwnAccessTokensParts;
   /** The database's clock as this node knows it, milliseconds. */
   readonly databaseNow: () => number;
 }
 
-export const ROUTES = {
-  authorization: '/oauth2/authorize',
-  code_verification: '/oauth2/device/verify',
-  device_authorization: '/oauth2/device',
-  end_session: '/oauth2/logout',
-  introspection: '/oauth2/introspect',
-  jwks: '/.well-known/jwks.json',
-  pushed_authorization_request: '/oauth2/par',
-  registration: '/oauth2/register',
-  revocation: '/oauth2/revoke',
-  token: '/oauth2/token',
-  userinfo: '/oauth2/userinfo',
-  backchannel_authentication: '/oauth2/ciba',
-} as const;
-
 export const DPOP_ALGORITHMS = ['ES256', 'EdDSA'] as const;
-
-/** Paths that the core answers, with the methods they take. Whatever is not here does not exist. */
-export const CORE_PATHS: ReadonlyMap<string, readonly string[]> = new Map([
-  [ROUTES.token, ['POST']],
-  [ROUTES.introspection, ['POST']],
-  [ROUTES.revocation, ['POST']],
-]);
+export const REQUEST_OBJECT_ALGORITHMS = ['ES256', 'RS256', 'PS256', 'EdDSA'] as const;
 
 export interface BuiltProvider {
   readonly provider: Provider;
@@ -69,14 +74,22 @@ export function buildProvider(parts: ProviderParts, jwks: { keys: unknown[] }): 
     if (installed === undefined) throw new TypeError('the provider is not complete yet');
     return installed(client);
   };
-  const indicators = new ResourceIndicators(recordOf, parts);
-  const { tokenPolicy } = parts;
+  const { config, tokenPolicy, pages, ring, databaseNow } = parts;
+  const identity = identityScopes(config);
+  const indicators = new ResourceIndicators(recordOf, identity, parts);
+  const accounts = new Accounts(parts.users, recordOf, config);
+  const isHttps = config.issuer.startsWith('https:');
   const configuration: Configuration = {
     adapter: model => new ArtifactAdapter(model, parts),
     jwks: jwks as NonNullable<Configuration['jwks']>,
     routes: ROUTES,
-    scopes: ['openid', 'offline_access'],
-    responseTypes: ['code'],
+    scopes: identity,
+    claims: claimsByScope(config),
+    acrValues: [ACR_ONE_FACTOR, ACR_TWO_FACTORS],
+    subjectTypes: ['public', 'pairwise'],
+    pairwiseIdentifier: async (_ctx, userId, client) => parts.subjects.pairwise(recordOf(client), userId),
+    // `none` is for the account pages, whose client wants a session and no code.
+    responseTypes: ['code', 'none'],
     clientAuthMethods: [...CLIENT_AUTH_METHODS],
     clientDefaults: {
       grant_types: [...GRANT_TYPES],
@@ -88,30 +101,63 @@ export function buildProvider(parts: ProviderParts, jwks: { keys: unknown[] }): 
     enabledJWA: {
       clientAuthSigningAlgValues: ['ES256', 'RS256', 'PS256', 'EdDSA'],
       idTokenSigningAlgValues: ['ES256', 'RS256'],
-      requestObjectSigningAlgValues: ['ES256', 'RS256', 'PS256', 'EdDSA'],
+      requestObjectSigningAlgValues: [...REQUEST_OBJECT_ALGORITHMS],
       userinfoSigningAlgValues: ['ES256', 'RS256'],
       introspectionSigningAlgValues: ['ES256', 'RS256'],
       authorizationSigningAlgValues: ['ES256', 'RS256'],
       dPoPSigningAlgValues: [...DPOP_ALGORITHMS],
     },
-    pkce: { required: () => true },
+    findAccount: accounts.find,
+    loadExistingGrant: existingGrant({ ...parts, recordOf, identityScopes: new Set(identity) }),
+    interactions: {
+      policy: buildInteractionPolicy(recordOf),
+      url: (_ctx, { uid }) => `${new URL(config.issuer).pathname.replace(/\/$/, '')}/interaction/${uid}`,
+    },
+    pkce: { required: (_ctx, client) => recordOf(client).requirePkce },
     allowOmittingSingleRegisteredRedirectUri: false,
     conformIdTokenClaims: true,
-    rotateRefreshToken: true,
+    issueRefreshToken: (_ctx, client, source) =>
+      client.grantTypeAllowed('refresh_token') && asksOffline(recordOf(client), source.scopes),
+    expiresWithSession: ({ oidc: { client } }, source) =>
+      client === undefined || !asksOffline(recordOf(client), source.scopes),
+    rotateRefreshToken: mayRotate(config.refreshTokens, recordOf),
+    extraTokenClaims: userTokenClaims(parts.artifacts),
     sectorIdentifierUriValidate: () => false,
+    // Origins are judged after the core, which would tell strangers which clients exist.
     clientBasedCORS: () => false,
-    cookies: { keys: [...parts.cookieKeys] },
+    cookies: {
+      keys: [...parts.cookieKeys],
+      // RFC 6265bis §4.1.3: a browser takes them from this host alone, over TLS; two of them have a path.
+      names: isHttps
+        ? { session: '__Host-session', interaction: '__Secure-interaction', resume: '__Secure-resume' }
+        : { session: 'session', interaction: 'interaction', resume: 'resume' },
+      long: { signed: true, httpOnly: true, sameSite: 'lax', secure: isHttps },
+      short: { signed: true, httpOnly: true, sameSite: 'lax', secure: isHttps },
+    },
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
+      claimsParameter: { enabled: true },
       dPoP: { enabled: true, nonceSecret: parts.dpopNonceSecret },
       // Lets a key be published whose private half does not exist (retained) or stays sealed (announced).
       externalSigningSupport: { enabled: true, ack: 'experimental-01' },
       introspection: { enabled: true, allowedPolicy: tokenPolicy.mayIntrospect },
       revocation: { enabled: true, allowedPolicy: tokenPolicy.mayRevoke },
-      pushedAuthorizationRequests: { enabled: false },
-      rpInitiatedLogout: { enabled: false },
-      userinfo: { enabled: false },
+      pushedAuthorizationRequests: { enabled: true },
+      requestObjects: { enabled: true },
+      jwtResponseModes: { enabled: true },
+      jwtUserinfo: { enabled: true },
+      rpInitiatedLogout: logoutSources(pages, recordOf),
+      backchannelLogout: { enabled: true },
+      userinfo: { enabled: true },
+      deviceFlow: {
+        enabled: true,
+        charset: 'base-20',
+        mask: '****-****',
+        deviceInfo: ctx => ({ ip: (ctx.state.facts as RequestFacts).ip ?? '', ua: '' }),
+        ...deviceSources(pages, recordOf),
+      },
+      ciba: backchannelFeature(parts.backchannel, recordOf),
       resourceIndicators: {
         enabled: true,
         defaultResource: indicators.defaultResource,
@@ -119,30 +165,18 @@ export function buildProvider(parts: ProviderParts, jwks: { keys: unknown[] }): 
         useGrantedResource: () => true,
       },
     },
-    formats: {
-      customizers: {
-        // The core stamps tokens with this node's clock. Others judge them by the time everybody shares.
-        jwt: (_ctx, _token, { payload }) => {
-          const aheadFor = Math.trunc(parts.ring.clockDrift / 1000);
-          if (aheadFor === 0) return;
-          payload.iat = Number(payload.iat) - aheadFor;
-          payload.exp = Number(payload.exp) - aheadFor;
-        },
-      },
-    },
-    ttl: {
-      ClientCredentials: (_ctx, token) =>
-        token.resourceServer?.accessTokenTTL ?? parts.config.tokens.accessTokenFor,
-    },
-    renderError: (ctx, out) => {
-      ctx.type = 'json';
-      ctx.body = out;
-    },
+    formats: { customizers: { jwt: stampTokens(ring, parts.ownAccessTokens.userinfoUrl) } },
+    ttl: lifetimes(config, recordOf, databaseNow),
+    renderError: renderErrorOf(pages, recordOf),
   };
-  const provider = new Provider(parts.config.issuer, configuration);
-  pinIssuer(provider, parts.config.issuer);
-  installed = installClients(provider, parts.clients);
+  const provider = new Provider(config.issuer, configuration);
+  pinIssuer(provider, config.issuer);
+  installed = installClients(provider, parts.clients, config.issuer);
   installClientAuthentication(provider, installed, parts);
   installReplayDetection(provider, parts);
+  installRefreshRotation(provider, parts.rotation);
+  installOfflineAccess(provider);
+  installOwnAccessTokens(provider, parts.ownAccessTokens);
+  installLogoutNotices(provider, installed, parts);
   return { provider, recordOf };
 }

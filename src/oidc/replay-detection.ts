@@ -1,7 +1,7 @@
 import type { Provider } from 'oidc-provider';
 import type { Database } from '../database/connect.js';
-import { currentUnit } from './adapter.js';
 import type { ArtifactStore } from './artifact-store.js';
+import { currentUnit } from './unit-of-work.js';
 
 const MODEL = 'ReplayDetection';
 

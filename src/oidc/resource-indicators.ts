@@ -4,13 +4,14 @@ import {
   errors,
   type KoaContextWithOIDC,
 } from 'oidc-provider';
-import type { ClientResource } from '../clients/client.js';
+import type { ClientRecord, ClientResource } from '../clients/client.js';
 import type { Config } from '../config/config.js';
 import type { RecordCache } from '../database/record-cache.js';
 import { AppError } from '../errors.js';
 import type { KeyRing } from '../keys/key-ring.js';
 import type { ResourceServer } from '../resources/resource-server.js';
 import type { RecordOf } from './client-adapter.js';
+import { restoreOfflineAccess } from './offline-access.js';
 
 export interface ResourceIndicatorsParts {
   readonly resources: RecordCache<ResourceServer>;
@@ -24,21 +25,42 @@ export interface ResourceIndicatorsParts {
  */
 export class ResourceIndicators {
   readonly #recordOf: RecordOf;
+  readonly #identityScopes: ReadonlySet<string>;
   readonly #resources: RecordCache<ResourceServer>;
   readonly #ring: KeyRing;
   readonly #longestTokenFor: number;
 
-  constructor(recordOf: RecordOf, { resources, ring, config }: ResourceIndicatorsParts) {
+  /** @param identityScopes those that belong to no resource server */
+  constructor(
+    recordOf: RecordOf,
+    identityScopes: readonly string[],
+    { resources, ring, config }: ResourceIndicatorsParts,
+  ) {
     this.#recordOf = recordOf;
+    this.#identityScopes = new Set(identityScopes);
     this.#resources = resources;
     this.#ring = ring;
     this.#longestTokenFor = config.tokens.longestTokenFor;
   }
 
-  /** A request without `resource` is for the client's default resource server; real clients send none. */
-  readonly defaultResource = (_ctx: KoaContextWithOIDC, client?: Client): string => {
+  /**
+   * A request without `resource` is for the client's default resource server; real clients send none. One that asks
+   * for nothing but who the person is, is for none.
+   */
+  readonly defaultResource = (ctx: KoaContextWithOIDC, client?: Client): string => {
     const record = client === undefined ? undefined : this.#recordOf(client);
     const link = record?.resources.find(({ isDefault }) => isDefault);
+    const { params } = ctx.oidc;
+    const isForPeople = !isClientCredentials(ctx);
+    if (isForPeople && record !== undefined && params !== undefined) {
+      if (link !== undefined && params.scope === undefined) takeDefaultScopes(params, link);
+      const asked = scopesOf(params.scope);
+      if (asked.every(scope => this.#identityScopes.has(scope))) {
+        this.#takeOfflineAccess(ctx, record);
+        // The core takes "none" for "no resource server", and its types do not.
+        return undefined as unknown as string;
+      }
+    }
     if (link === undefined) {
       throw new errors.InvalidTarget('resource is required: the client has no default resource server');
     }
@@ -54,7 +76,8 @@ export class ResourceIndicators {
     const asked: unknown = ctx.oidc.params?.resource;
     if (Array.isArray(asked) && asked.length > 1)
       throw new errors.InvalidTarget('ask for one resource server at a time');
-    const link = this.#recordOf(client).resources.find(resource => resource.identifier === identifier);
+    const record = this.#recordOf(client);
+    const link = record.resources.find(resource => resource.identifier === identifier);
     if (link === undefined) throw new errors.InvalidTarget('the client may not use this resource server');
     const resource = this.#resources.peek(link.resourceId) ?? (await this.#resources.find(link.resourceId));
     if (resource === undefined) throw new errors.InvalidTarget('the resource server does not exist');
@@ -62,7 +85,8 @@ export class ResourceIndicators {
       // Its key is still being announced, or damaged. Nothing is signed with another algorithm in its place.
       throw new AppError('not_ready', 'The resource server cannot be served now.', { detail: resource.alg });
     }
-    takeScopes(ctx, link);
+    this.#takeScopes(ctx, link);
+    this.#takeOfflineAccess(ctx, record);
     return {
       scope: link.scopes.join(' '),
       audience: resource.identifier,
@@ -72,23 +96,51 @@ export class ResourceIndicators {
       jwt: { sign: { alg: resource.alg } },
     } as CoreResourceServer;
   };
-}
 
-/** RFC 6749 §3.3: without `scope` the pre-defined ones; one that the client lacks fails the whole request. */
-function takeScopes(ctx: KoaContextWithOIDC, link: ClientResource): void {
-  const params = ctx.oidc.params;
-  if (params === undefined) return;
-  if (params.scope === undefined) {
-    if (link.defaultScopes.length > 0) params.scope = link.defaultScopes.join(' ');
-    return;
-  }
-  const foreign = String(params.scope)
-    .split(' ')
-    .find(scope => !link.scopes.includes(scope));
-  if (foreign !== undefined) {
+  /** RFC 6749 §3.3: without `scope` the pre-defined ones; one that the client lacks fails the whole request. */
+  #takeScopes(ctx: KoaContextWithOIDC, link: ClientResource): void {
+    const { params, route } = ctx.oidc;
+    if (params === undefined) return;
+    const isAlone = isClientCredentials(ctx);
+    if (params.scope === undefined) {
+      // A code or a refresh token brings its own.
+      if (isAlone || route !== 'token') takeDefaultScopes(params, link);
+      return;
+    }
+    const foreign = scopesOf(params.scope).find(
+      scope => !link.scopes.includes(scope) && (isAlone || !this.#identityScopes.has(scope)),
+    );
+    if (foreign === undefined) return;
     throw new errors.InvalidScope(
       'requested scope is not allowed for this client and resource server',
       foreign,
     );
   }
+
+  #takeOfflineAccess(ctx: KoaContextWithOIDC, record: ClientRecord): void {
+    const { params, client, route } = ctx.oidc;
+    if (params === undefined || route === 'token' || client?.grantTypeAllowed('refresh_token') !== true)
+      return;
+    const before = typeof params.scope === 'string' ? params.scope : undefined;
+    const scope = restoreOfflineAccess(ctx.oidc, before);
+    if (scope === before) return;
+    if (!record.oidcScopes.includes('offline_access')) {
+      throw new errors.InvalidScope('requested scope is not allowed', 'offline_access');
+    }
+    params.scope = scope;
+  }
+}
+
+type Params = NonNullable<KoaContextWithOIDC['oidc']['params']>;
+
+function takeDefaultScopes(params: Params, link: ClientResource): void {
+  if (link.defaultScopes.length > 0) params.scope = link.defaultScopes.join(' ');
+}
+
+function scopesOf(scope: unknown): string[] {
+  return typeof scope === 'string' ? scope.split(' ') : [];
+}
+
+function isClientCredentials({ oidc }: KoaContextWithOIDC): boolean {
+  return oidc.route === 'token' && oidc.params?.grant_type === 'client_credentials';
 }

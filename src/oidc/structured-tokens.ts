@@ -1,7 +1,7 @@
 import type { Middleware } from 'koa';
 import { errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { RevokedTokenStore } from '../clients/revoked-token-store.js';
-import { ROUTES } from './provider.js';
+import { ROUTES } from './routes.js';
 import type { TokenFacts, TokenPolicy } from './token-policy.js';
 import type { UnitOfWork } from './unit-of-work.js';
 
@@ -18,6 +18,8 @@ export interface OwnAccessToken {
   readonly client_id: string;
   readonly scope?: string;
   readonly cnf?: unknown;
+  /** The handle of the grant, in tokens that a person allowed. */
+  readonly grant_id?: string;
 }
 
 export interface StructuredTokensOptions {
@@ -25,6 +27,8 @@ export interface StructuredTokensOptions {
   readonly policy: TokenPolicy;
   readonly revoked: RevokedTokenStore;
 }
+
+const STRUCTURED: ReadonlySet<string> = new Set([ROUTES.introspection, ROUTES.revocation]);
 
 /** Seconds for which a revocation outlives its token: nodes do not agree to the second when that has ended. */
 const KEPT_LONGER_FOR = 300;
@@ -63,7 +67,7 @@ export function structuredTokens(options: StructuredTokensOptions): Middleware {
       }),
     );
   };
-  return (ctx, next) => (ctx.path === ROUTES.token ? next() : answer(ctx, next));
+  return (ctx, next) => (STRUCTURED.has(ctx.path) ? answer(ctx, next) : next());
 }
 
 async function introspection(
@@ -72,14 +76,16 @@ async function introspection(
   claims: OwnAccessToken | undefined,
 ): Promise<Record<string, unknown>> {
   if (claims === undefined || !(await policy.isActiveFor(caller, factsOf(claims)))) return { active: false };
-  return { active: true, token_type: claims.cnf === undefined ? 'Bearer' : 'DPoP', ...claims };
+  const { grant_id: _grant, ...shown } = claims;
+  return { active: true, token_type: claims.cnf === undefined ? 'Bearer' : 'DPoP', ...shown };
 }
 
-function factsOf(claims: OwnAccessToken): TokenFacts {
+export function factsOf(claims: OwnAccessToken): TokenFacts {
   return {
     jti: claims.jti,
     clientId: claims.client_id,
     audience: typeof claims.aud === 'string' ? claims.aud : claims.aud[0],
     issuedAt: claims.iat,
+    grantHandle: claims.grant_id,
   };
 }

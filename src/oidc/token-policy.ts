@@ -4,6 +4,9 @@ import type { RevokedTokenStore } from '../clients/revoked-token-store.js';
 import type { Database } from '../database/connect.js';
 import type { RecordCache } from '../database/record-cache.js';
 import type { ResourceStore } from '../resources/resource-store.js';
+import { isActive, type User } from '../users/user.js';
+import { mayUseClient } from './accounts.js';
+import type { ArtifactStore } from './artifact-store.js';
 
 /** What introspection and revocation need to know of a token, whatever its format. */
 export interface TokenFacts {
@@ -12,6 +15,19 @@ export interface TokenFacts {
   readonly audience: string | undefined;
   /** Seconds. */
   readonly issuedAt: number;
+  /** Of a JWT that a person allowed. */
+  readonly grantHandle?: string | undefined;
+  /** Of a stored token that a person allowed; the core has looked at its grant. */
+  readonly userId?: string | undefined;
+}
+
+export interface TokenPolicyParts {
+  readonly database: Database;
+  readonly resources: ResourceStore;
+  readonly revoked: RevokedTokenStore;
+  readonly clients: RecordCache<ClientRecord>;
+  readonly users: RecordCache<User>;
+  readonly artifacts: ArtifactStore;
 }
 
 /**
@@ -24,17 +40,16 @@ export class TokenPolicy {
   readonly #resources: ResourceStore;
   readonly #revoked: RevokedTokenStore;
   readonly #clients: RecordCache<ClientRecord>;
+  readonly #users: RecordCache<User>;
+  readonly #artifacts: ArtifactStore;
 
-  constructor(
-    database: Database,
-    resources: ResourceStore,
-    revoked: RevokedTokenStore,
-    clients: RecordCache<ClientRecord>,
-  ) {
-    this.#database = database;
-    this.#resources = resources;
-    this.#revoked = revoked;
-    this.#clients = clients;
+  constructor(parts: TokenPolicyParts) {
+    this.#database = parts.database;
+    this.#resources = parts.resources;
+    this.#revoked = parts.revoked;
+    this.#clients = parts.clients;
+    this.#users = parts.users;
+    this.#artifacts = parts.artifacts;
   }
 
   readonly mayIntrospect = async (
@@ -47,6 +62,7 @@ export class TokenPolicy {
       clientId: token.clientId ?? '',
       audience: audienceOf(token),
       issuedAt: token.iat ?? 0,
+      userId: 'accountId' in token && typeof token.accountId === 'string' ? token.accountId : undefined,
     });
   };
 
@@ -58,11 +74,27 @@ export class TokenPolicy {
   ): Promise<boolean> => client.clientId === token.clientId;
 
   async isActiveFor(caller: string, token: TokenFacts): Promise<boolean> {
+    return (await this.#maySee(caller, token)) && (await this.isLive(token));
+  }
+
+  /** Whether client, person and grant still stand, and nobody has revoked it. */
+  async isLive(token: TokenFacts): Promise<boolean> {
     return (
-      (await this.#maySee(caller, token)) &&
       (await this.#isClientLive(token.clientId)) &&
+      (await this.#isAllowed(token)) &&
       !(await this.#isRevoked(token))
     );
+  }
+
+  async #isAllowed({ grantHandle, userId, clientId }: TokenFacts): Promise<boolean> {
+    if (grantHandle === undefined) return userId === undefined || this.#mayUse(userId, clientId);
+    const grant = await this.#database.read(on => this.#artifacts.findGrant(on, grantHandle));
+    return typeof grant?.accountId === 'string' && this.#mayUse(grant.accountId, clientId);
+  }
+
+  async #mayUse(userId: string, clientId: string): Promise<boolean> {
+    const [user, client] = await Promise.all([this.#users.find(userId), this.#clients.find(clientId)]);
+    return user !== undefined && client !== undefined && isActive(user) && mayUseClient(user, client);
   }
 
   async #maySee(caller: string, token: TokenFacts): Promise<boolean> {

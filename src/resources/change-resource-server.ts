@@ -9,6 +9,7 @@ import {
   type ResourceServer,
   type ResourceServerInput,
   resourceServerId,
+  type ScopeDescriptions,
   validateResourceServer,
 } from './resource-server.js';
 import { ResourceStore } from './resource-store.js';
@@ -89,6 +90,7 @@ export async function updateResourceServer(
         identifier: before.identifier,
         name: input.name ?? before.name,
         scopes: input.scopes ?? before.scopes,
+        scopeDescriptions: input.scopeDescriptions ?? keptDescriptions(before, input.scopes ?? before.scopes),
         alg: input.alg ?? before.alg,
         accessTokenFor: input.accessTokenFor ?? before.accessTokenFor,
         accessTokenFormat: input.accessTokenFormat ?? before.accessTokenFormat,
@@ -184,11 +186,20 @@ function detailOf(server: CheckedResourceServer): NonNullable<AuditEvent['detail
   return {
     name: server.name,
     scopes: server.scopes,
+    scope_descriptions: JSON.stringify(server.scopeDescriptions),
     alg: server.alg,
     access_token_for: server.accessTokenFor,
     access_token_format: server.accessTokenFormat,
     introspectors: server.introspectors,
   };
+}
+
+/** The words for a scope go with it. */
+function keptDescriptions(
+  { scopeDescriptions }: ResourceServer,
+  scopes: readonly string[],
+): ScopeDescriptions {
+  return Object.fromEntries(Object.entries(scopeDescriptions).filter(([scope]) => scopes.includes(scope)));
 }
 
 /** By their wire names. */

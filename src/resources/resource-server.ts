@@ -1,14 +1,15 @@
+import { LOCALES } from '../config/config.js';
 import { isClientId, randomBase62 } from '../crypto/random-id.js';
 import type { Fault } from '../errors.js';
 import {
   ACCESS_TOKEN_FORMATS,
   type AccessTokenFormat,
-  OIDC_SCOPES,
+  IDENTITY_SCOPES,
   SCOPE_TOKEN,
   SIGNING_ALGORITHMS,
   type SigningAlgorithm,
 } from '../protocol.js';
-import { LONGEST_NAME, nameProblem, quoted, refuseFaults } from './text-checks.js';
+import { LONGEST_NAME, nameProblem, quoted, refuseFaults, textProblem } from './text-checks.js';
 
 export type ResourceServerId = `rs_${string}`;
 
@@ -18,6 +19,9 @@ export const LONGEST_ACCESS_TOKEN_FOR = 3600;
 export const MOST_SCOPES = 200;
 export const MOST_INTROSPECTORS = 50;
 export const LONGEST_IDENTIFIER = 512;
+const LONGEST_DESCRIPTION = 200;
+
+export type ScopeDescriptions = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
 export interface ResourceServer {
   readonly id: ResourceServerId;
@@ -25,6 +29,8 @@ export interface ResourceServer {
   readonly identifier: string;
   readonly name: string;
   readonly scopes: readonly string[];
+  /** What a scope allows, in the words of people, by language: `{"orders.read": {"en": "Read your orders"}}`. */
+  readonly scopeDescriptions: ScopeDescriptions;
   readonly alg: SigningAlgorithm;
   /** Seconds. */
   readonly accessTokenFor: number;
@@ -41,6 +47,8 @@ export interface ResourceServerInput {
   /** Default: the identifier, cut to a name's length. */
   readonly name?: string | undefined;
   readonly scopes: readonly string[];
+  /** Default: none; pages show the scope itself. */
+  readonly scopeDescriptions?: ScopeDescriptions | undefined;
   /** Default: ES256. */
   readonly alg?: SigningAlgorithm | undefined;
   /** Seconds. Callers without an opinion pass `config.tokens.accessTokenFor`. */
@@ -89,7 +97,7 @@ function scopeProblem(scope: unknown): string | undefined {
     // RFC 6749 §3.3
     return `${quoted(scope)} is no scope: use 1 to 128 visible ASCII characters except space, " and \\.`;
   }
-  if ((OIDC_SCOPES as readonly string[]).includes(scope)) {
+  if ((IDENTITY_SCOPES as readonly string[]).includes(scope)) {
     return `${quoted(scope)} belongs to OpenID Connect: choose another name, for example "orders:${scope}".`;
   }
   return undefined;
@@ -109,6 +117,44 @@ function checkScopes(scopes: unknown, faults: Fault[]): void {
     const problem = seen.has(scope) ? `${quoted(scope)} is named twice: remove one.` : scopeProblem(scope);
     if (problem !== undefined) faults.push({ at: `scopes[${index}]`, problem });
     seen.add(scope);
+  }
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function descriptionProblem(locale: string, text: unknown): string | undefined {
+  if (!(LOCALES as readonly string[]).includes(locale)) {
+    return `There are no pages in ${quoted(locale)}: choose ${LOCALES.join(' or ')}.`;
+  }
+  if (typeof text !== 'string') return 'Give a text.';
+  if (text.length > LONGEST_DESCRIPTION) return `Shorten it to at most ${LONGEST_DESCRIPTION} characters.`;
+  return textProblem(text);
+}
+
+/** People decide by these words, on our page: they are as short and as harmless as a name. */
+function checkDescriptions(descriptions: unknown, scopes: readonly unknown[], faults: Fault[]): void {
+  const at = 'scope_descriptions';
+  if (!isObject(descriptions)) {
+    faults.push({ at, problem: 'Give an object: {"orders.read": {"en": "Read your orders"}}.' });
+    return;
+  }
+  for (const [scope, texts] of Object.entries(descriptions)) {
+    const place = `${at}.${scope.slice(0, 128)}`;
+    if (!scopes.includes(scope)) {
+      faults.push({
+        at: place,
+        problem: `${quoted(scope)} is not among the scopes: add it, or leave it out.`,
+      });
+    } else if (!isObject(texts)) {
+      faults.push({ at: place, problem: 'Give a text for each language: {"en": "Read your orders"}.' });
+    } else {
+      for (const [locale, text] of Object.entries(texts)) {
+        const problem = descriptionProblem(locale, text);
+        if (problem !== undefined) faults.push({ at: `${place}.${locale.slice(0, 16)}`, problem });
+      }
+    }
   }
 }
 
@@ -152,6 +198,7 @@ export function validateResourceServer(
   const alg = input.alg ?? 'ES256';
   const accessTokenFormat = input.accessTokenFormat ?? 'jwt';
   const introspectors = input.introspectors ?? [];
+  const scopeDescriptions = input.scopeDescriptions ?? {};
   const name = input.name ?? (typeof identifier === 'string' ? identifier.slice(0, LONGEST_NAME) : '');
 
   const wrongIdentifier = identifierProblem(identifier);
@@ -160,6 +207,7 @@ export function validateResourceServer(
   const wrongName = input.name === undefined && wrongIdentifier !== undefined ? undefined : nameProblem(name);
   if (wrongName !== undefined) faults.push({ at: 'name', problem: wrongName });
   checkScopes(scopes, faults);
+  checkDescriptions(scopeDescriptions, Array.isArray(scopes) ? scopes : [], faults);
   checkChoice('alg', alg, SIGNING_ALGORITHMS, faults);
   if (
     !Number.isSafeInteger(accessTokenFor) ||
@@ -178,6 +226,7 @@ export function validateResourceServer(
     identifier,
     name,
     scopes: [...scopes],
+    scopeDescriptions,
     alg,
     accessTokenFor,
     accessTokenFormat,

@@ -5,6 +5,7 @@ import {
   isResourceServerId,
   type ResourceServer,
   type ResourceServerId,
+  type ScopeDescriptions,
 } from './resource-server.js';
 
 interface Row {
@@ -12,6 +13,7 @@ interface Row {
   readonly identifier: string;
   readonly name: string;
   readonly scopes: string;
+  readonly scope_descriptions: string;
   readonly alg: SigningAlgorithm;
   readonly access_token_for: number;
   readonly access_token_format: AccessTokenFormat;
@@ -122,6 +124,7 @@ function serverOf(row: Row): ResourceServer {
     identifier: row.identifier,
     name: row.name,
     scopes: scopesOf(row.scopes),
+    scopeDescriptions: JSON.parse(row.scope_descriptions) as ScopeDescriptions,
     alg: row.alg,
     accessTokenFor: Number(row.access_token_for),
     accessTokenFormat: row.access_token_format,
@@ -137,6 +140,7 @@ function rowOf(server: ResourceServer): Row {
     identifier: server.identifier,
     name: server.name,
     scopes: JSON.stringify(server.scopes),
+    scope_descriptions: JSON.stringify(server.scopeDescriptions),
     alg: server.alg,
     access_token_for: server.accessTokenFor,
     access_token_format: server.accessTokenFormat,

@@ -10,6 +10,12 @@ const FORBIDDEN = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u200e\u200f\u061c\u202a-\u202e\u206
 export function nameProblem(value: unknown): string | undefined {
   if (typeof value !== 'string' || value.trim() === '') return 'Give a name that is not blank.';
   if (value.length > LONGEST_NAME) return `Shorten the name to at most ${LONGEST_NAME} characters.`;
+  return textProblem(value);
+}
+
+/** What is wrong with a line of text that people will read, whatever its length, or undefined. */
+export function textProblem(value: string): string | undefined {
+  if (value.trim() === '') return 'Give a text that is not blank.';
   if (FORBIDDEN.test(value)) return 'Remove the control characters, line breaks and direction marks.';
   return undefined;
 }

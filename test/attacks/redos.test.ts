@@ -1,4 +1,6 @@
 import { expect } from 'chai';
+import { emailProblem } from '../../src/clients/field-checks.js';
+import { redirectUriMatches, redirectUriProblem } from '../../src/clients/redirect-uri.js';
 import { shownDatabaseUrl } from '../../src/config/database-url.js';
 import { readDuration } from '../../src/config/duration.js';
 import { issuerProblem } from '../../src/config/issuer-checks.js';
@@ -78,6 +80,10 @@ describe('hostile inputs of 100 kB cost less than 50 ms (requirement 116)', () =
     isResourceIdentifier,
     nameProblem,
     quoted,
+    emailProblem,
+    redirectUriProblem: input => redirectUriProblem(input, 'native', { isDevelopment: true }),
+    redirectUriMatches: input =>
+      redirectUriMatches({ applicationType: 'native', redirectUris: [`http://127.0.0.1/${input}`] }, input),
     issuerProblem: input => issuerProblem(input, 'production'),
     readDuration,
     proxyProblem,

@@ -1,5 +1,6 @@
 import type { Actor } from '../../src/audit/events.js';
 import type { ClientRecord } from '../../src/clients/client.js';
+import { STANDARD_METADATA } from '../../src/clients/client-metadata.js';
 import { ClientStore } from '../../src/clients/client-store.js';
 import { makeSecret } from '../../src/clients/make-secret.js';
 import { clientId as newClientId } from '../../src/crypto/random-id.js';
@@ -54,10 +55,12 @@ export const seedClaviger: Seed = async (target, count) => {
       return {
         clientSecret: secret.clientSecret,
         client: {
+          ...STANDARD_METADATA,
           clientId,
           name: `bench ${index}`,
           authMethod: 'client_secret_basic',
           grantTypes: ['client_credentials'],
+          responseTypes: [],
           createdAt: now,
           updatedAt: now,
           resources: servers.map(({ id, identifier }, position) => ({

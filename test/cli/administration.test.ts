@@ -1,3 +1,6 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { secretKindOf } from '../../src/crypto/random-id.js';
 import { forEachDatabase } from '../support/databases.js';
@@ -16,14 +19,16 @@ describe('administration by the command line', () => {
     before(async () => {
       const { url } = await fresh();
       at = { cwd: folder.path, env: { CLAVIGER_DATABASE_URL: url } };
-      expect(await resultOf(['migrate'], at)).to.deep.include({ migrated: ['0001-foundation'] });
+      expect(await resultOf(['migrate'], at)).to.deep.include({
+        migrated: ['0001-foundation', '0002-people'],
+      });
     });
     after(() => folder.remove());
 
     it('migrates once and then has nothing to do', async () => {
       expect(await resultOf(['migrate'], at)).to.deep.equal({ migrated: [] });
       expect(await resultOf(['migrate', '--status'], at)).to.deep.equal({
-        applied: ['0001-foundation'],
+        applied: ['0001-foundation', '0002-people'],
         pending: [],
       });
     });
@@ -97,6 +102,123 @@ describe('administration by the command line', () => {
       expect(stderr).to.include('orders.burn').and.include(ORDERS);
     });
 
+    it('creates a public client that people use, without a secret, and changes what it registered', async () => {
+      const cb = 'https://shop.example.test/cb';
+      const args = ['client', 'create', '--name', 'Shop', '--public', '--redirect-uri', cb];
+      const made = await resultOf(
+        [...args, '--post-logout-redirect-uri', cb, '--allow-group', 'our staff'],
+        at,
+      );
+      expect(made).to.not.have.any.keys('client_secret', 'client_secret_id');
+      expect(made).to.deep.include({
+        token_endpoint_auth_method: 'none',
+        grant_types: ['authorization_code', 'refresh_token'],
+        response_types: ['code'],
+        redirect_uris: [cb],
+        post_logout_redirect_uris: [cb],
+        require_pkce: true,
+        oidc_scopes: ['openid', 'profile', 'email', 'offline_access'],
+        cors_origins: ['https://shop.example.test'],
+        allowed_users: { groups: ['our staff'], user_ids: [] },
+        backchannel_logout_uri: null,
+        secrets: [],
+      });
+      const id = String(made.client_id);
+      expect(await resultOf(['client', 'show', id], at)).to.deep.equal(made);
+      const more = ['--first-party', '--require-par', '--pairwise', '--backchannel-logout-uri', `${cb}/out`];
+      const tuned = [
+        '--id-token-alg',
+        'ES256',
+        '--default-max-age',
+        '1h',
+        '--allow-user',
+        `us_${'a'.repeat(22)}`,
+      ];
+      const updated = await resultOf(['client', 'update', id, ...more, ...tuned], at);
+      expect(updated).to.deep.include({
+        first_party: true,
+        require_pushed_authorization_requests: true,
+        subject_type: 'pairwise',
+        sector_identifier: 'shop.example.test',
+        backchannel_logout_uri: `${cb}/out`,
+        id_token_signed_response_alg: 'ES256',
+        default_max_age: 3600,
+        allowed_users: { groups: ['our staff'], user_ids: [`us_${'a'.repeat(22)}`] },
+        redirect_uris: [cb],
+      });
+      const less = ['--no-first-party', '--no-pairwise', '--backchannel-logout-uri', '', '--allow-all'];
+      expect(await resultOf(['client', 'update', id, ...less], at)).to.deep.include({
+        first_party: false,
+        subject_type: 'public',
+        sector_identifier: null,
+        backchannel_logout_uri: null,
+        allowed_users: 'all',
+        require_pushed_authorization_requests: true,
+      });
+      await resultOf(['client', 'delete', id, '--yes'], at);
+    });
+
+    it('takes the public keys of a client from a file, and never a private one', async () => {
+      const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+      const write = (name: string, key: KeyObject) =>
+        writeFileSync(join(folder.path, name), JSON.stringify({ keys: [key.export({ format: 'jwk' })] }));
+      write('public.json', publicKey);
+      write('private.json', privateKey);
+      const args = [
+        'client',
+        'create',
+        '--name',
+        'Signer',
+        '--redirect-uri',
+        'https://signer.example.test/cb',
+      ];
+      const signs = [...args, '--request-object-alg', 'ES256', '--no-pkce', '--jwks-file'];
+      const made = await resultOf([...signs, 'public.json'], at);
+      expect(made).to.deep.include({ request_object_signing_alg: 'ES256', require_pkce: false });
+      expect(made.jwks).to.deep.equal({ keys: [publicKey.export({ format: 'jwk' })] });
+      expect(secretKindOf(String(made.client_secret))).to.equal('client_secret');
+      const refused = await run([...signs, 'private.json'], at);
+      expect(refused.exitCode).to.equal(1);
+      expect(refused.stderr)
+        .to.include('jwks.keys[0]')
+        .and.not.include(String(privateKey.export({ format: 'jwk' }).d));
+      expect((await run([...signs, 'missing.json'], at)).exitCode).to.equal(2);
+      await resultOf(['client', 'delete', String(made.client_id), '--yes'], at);
+    });
+
+    it('refuses redirect URIs that are dangerous or not protected (requirements 3 and 4)', async () => {
+      for (const uri of [
+        'http://shop.example.test/cb',
+        'JavaScript:alert(1)',
+        'https://shop.example.test/cb#x',
+      ]) {
+        const refused = await run(['client', 'create', '--name', 'x', '--redirect-uri', uri], at);
+        expect(refused.exitCode, uri).to.equal(1);
+        expect(refused.stderr).to.include('redirect_uris[0]');
+      }
+    });
+
+    it('keeps what a scope allows in words, by language', async () => {
+      const texts = [
+        '--scope-text',
+        'count=en:Count the stock',
+        '--scope-text',
+        'count=de:Den Bestand zählen',
+      ];
+      const identifier = 'https://api.example.test/count';
+      const create = ['resource', 'create', '--identifier', identifier, '--scope', 'count'];
+      const made = await resultOf([...create, ...texts], at);
+      expect(made.scope_descriptions).to.deep.equal({
+        count: { en: 'Count the stock', de: 'Den Bestand zählen' },
+      });
+      const changed = await resultOf(
+        ['resource', 'update', identifier, '--scope-text', 'count=en:Count'],
+        at,
+      );
+      expect(changed.scope_descriptions).to.deep.equal({ count: { en: 'Count' } });
+      await resultOf(['resource', 'delete', identifier, '--yes'], at);
+    });
+
     it('replaces the scopes of a client and keeps what was not named', async () => {
       const id = String(client.client_id);
       const updated = await resultOf(['client', 'update', id, '--scope', 'orders.write', 'stock.read'], at);
@@ -167,7 +289,7 @@ describe('administration by the command line', () => {
 
     it('leaves an audit event of each change, with the person who made it', async () => {
       const events = await listOf(['audit', 'list', '--event', 'client.deleted'], at);
-      expect(events).to.have.length(2);
+      expect(events).to.have.length(4);
       expect(events[0]?.actor).to.match(/^os:.+@.+/);
       expect(events[0]).to.include({ outcome: 'success', client_id: client.client_id });
       expect(await listOf(['audit', 'list', '--limit', '2'], at)).to.have.length(2);

@@ -19,6 +19,8 @@ interface Facts {
   readonly client_secret: string;
   readonly resource: string;
   readonly scope: string;
+  readonly user: { readonly email: string; readonly password: string };
+  readonly redirect_client: { readonly client_id: string; readonly redirect_uris: readonly string[] };
 }
 
 function spawnDemo(cwd: string, port: number): Child {
@@ -61,7 +63,10 @@ describe('the demo', function () {
   });
 
   it('writes its facts for programs, readable by their owner only', () => {
-    expect(first).to.have.all.keys('issuer', 'client_id', 'client_secret', 'resource', 'scope');
+    const names = ['issuer', 'client_id', 'client_secret', 'resource', 'scope', 'user', 'redirect_client'];
+    expect(first).to.have.all.keys(...names);
+    expect(first.redirect_client.redirect_uris).to.include('http://127.0.0.1/callback');
+    expect(first.redirect_client).to.not.have.property('client_secret');
     expect(first).to.include({ issuer: `http://localhost:${port}`, scope: 'orders.read orders.write' });
     expect(statSync(file).mode & 0o777).to.equal(0o600);
     expect(statSync(join(folder.path, '.claviger/root-key')).mode & 0o777).to.equal(0o600);
@@ -70,6 +75,8 @@ describe('the demo', function () {
   it('prints the client, the proof of a verified token and, last, that it is ready', () => {
     const said = demo?.said() ?? '';
     expect(said).to.include(first.client_secret).and.include(`aud          ${first.resource}`);
+    expect(said).to.include(`${first.issuer}/account`).and.include(first.user.email);
+    expect(said).to.include(first.user.password).and.include(first.redirect_client.client_id);
     expect(said.trimEnd().split('\n').at(-1)).to.equal('claviger: ready');
   });
 
@@ -94,19 +101,22 @@ describe('the demo', function () {
     expect(second.complaints()).to.include(String(port)).and.include('PORT=');
   });
 
-  it('stops with 0 at Ctrl-C and has the same client and secret at the next start, moved or not', async () => {
+  it('stops with 0 at Ctrl-C and has the same clients, secret and person at the next start, moved or not', async () => {
     if (demo !== undefined) expect(await stopped(demo, 'SIGINT')).to.equal(0);
     port = await freePorts();
     demo = await startDemo(folder.path, port);
     expect(facts()).to.deep.equal({ ...first, issuer: `http://localhost:${port}` });
   });
 
-  it('makes a new secret for the same client when the file is lost', async () => {
+  it('makes a new secret for the same client, and a new password for the same person, when the file is lost', async () => {
     if (demo !== undefined) expect(await stopped(demo, 'SIGTERM')).to.equal(0);
     rmSync(file);
     demo = await startDemo(folder.path, port);
     expect(facts().client_id).to.equal(first.client_id);
     expect(facts().client_secret).to.not.equal(first.client_secret);
+    expect(facts().user.email).to.equal(first.user.email);
+    expect(facts().user.password).to.not.equal(first.user.password);
+    expect(facts().redirect_client).to.deep.equal(first.redirect_client);
   });
 
   it('refuses a PORT that is none', async () => {

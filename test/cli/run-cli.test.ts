@@ -47,8 +47,15 @@ describe('the command line', () => {
     ],
     ['something that is no duration', ['client', 'secret', 'add', 'cl_x', '--expires-in', 'soon']],
     ['a setting without a value', ['config', 'print', '--set', 'log.level']],
-    ['a redirect URI', ['client', 'create', '--name', 'x', '--redirect-uri', 'https://a.test/cb']],
-    ['a public client', ['client', 'create', '--name', 'x', '--public']],
+    [
+      'a public client that proves something',
+      ['client', 'create', '--name', 'x', '--public', '--auth', 'client_secret_post'],
+    ],
+    ['everybody and a group', ['client', 'create', '--name', 'x', '--allow-all', '--allow-group', 'staff']],
+    [
+      'words for a scope without a language',
+      ['resource', 'create', '--identifier', 'https://a.test', '--scope-text', 'orders.read=Read'],
+    ],
   ] as const) {
     it(`ends with 2 and says why on stderr, for ${fact}`, async () => {
       const { exitCode, stdout, stderr } = await run(args, at);

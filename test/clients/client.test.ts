@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { type ClientInput, validateClient } from '../../src/clients/client.js';
+import { STANDARD_METADATA } from '../../src/clients/client-metadata.js';
 import { isAppError } from '../../src/errors.js';
 import { type ResourceServer, resourceServerId } from '../../src/resources/resource-server.js';
 
@@ -10,6 +11,7 @@ function server(identifier: string, scopes: string[]): ResourceServer {
     identifier,
     name: identifier,
     scopes,
+    scopeDescriptions: {},
     alg: 'ES256',
     accessTokenFor: 600,
     accessTokenFormat: 'jwt',
@@ -38,9 +40,11 @@ function faultsOf(input: object): string[] {
 describe('a client as it is written', () => {
   it('fills in the defaults: Basic, client_credentials, all its scopes, its only resource server', () => {
     expect(validateClient({ name: 'reports', resources: [atOrders] }, servers)).to.deep.equal({
+      ...STANDARD_METADATA,
       name: 'reports',
       authMethod: 'client_secret_basic',
       grantTypes: ['client_credentials'],
+      responseTypes: [],
       resources: [{ resourceId: orders.id, ...atOrders, defaultScopes: ['read', 'write'], isDefault: true }],
     });
   });

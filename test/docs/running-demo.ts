@@ -71,6 +71,8 @@ export interface DemoFacts {
   readonly client_id: string;
   readonly client_secret: string;
   readonly resource: string;
+  readonly user: { readonly email: string; readonly password: string };
+  readonly redirect_client: { readonly client_id: string };
 }
 
 export interface RunningDemo extends ReadersFolder {

@@ -119,6 +119,21 @@ forEachDatabase((_name, fresh) => {
       expect(refusal.faults.map(({ at }) => at)).to.deep.equal(['scopes[0]']);
     });
 
+    it('keeps the words for a scope, in each language, until the scope goes', async () => {
+      const scopeDescriptions = {
+        'orders:read': { en: 'Read your orders', de: 'Ihre Bestellungen lesen' },
+        'orders:write': { en: 'Order for you' },
+      };
+      const server = await createResourceServer(node, orders({ scopeDescriptions }), actor);
+      expect(server.scopeDescriptions).to.deep.equal(scopeDescriptions);
+      expect(await store.find(node.database.reader, server.id)).to.deep.equal(server);
+      const less = await updateResourceServer(node, { resource: server.id, scopes: ['orders:read'] }, actor);
+      expect(less.scopeDescriptions).to.deep.equal({ 'orders:read': scopeDescriptions['orders:read'] });
+      const row = await node.database.reader('audit_events').orderBy('id', 'desc').first();
+      expect(JSON.parse(row.detail).changed).to.have.members(['scopes', 'scope_descriptions']);
+      expect(await store.find(node.database.reader, server.id)).to.deep.equal(less);
+    });
+
     it('takes a removed scope from every client that holds it, in the same transaction', async () => {
       const server = await createResourceServer(node, orders(), actor);
       const { identifier } = server;

@@ -25,6 +25,7 @@ describe('a resource server as it is written', () => {
     expect(validateResourceServer(good)).to.deep.equal({
       ...good,
       name: good.identifier,
+      scopeDescriptions: {},
       alg: 'ES256',
       accessTokenFormat: 'jwt',
       introspectors: [],
@@ -65,7 +66,19 @@ describe('a resource server as it is written', () => {
   });
 
   it('refuses scopes outside the grammar of RFC 6749 §3.3, doubled ones and those of OpenID Connect', () => {
-    for (const scope of ['', 'a b', 'a"b', 'a\\b', 'a\n', 'ä', 'x'.repeat(129), 7, null, ...OIDC_SCOPES]) {
+    for (const scope of [
+      '',
+      'a b',
+      'a"b',
+      'a\\b',
+      'a\n',
+      'ä',
+      'x'.repeat(129),
+      7,
+      null,
+      ...OIDC_SCOPES,
+      'groups',
+    ]) {
       expect(faultsOf({ scopes: ['fine', scope] }), String(scope)).to.deep.equal(['scopes[1]']);
     }
     expect(faultsOf({ scopes: ['a', 'b', 'a'] })).to.deep.equal(['scopes[2]']);
@@ -101,6 +114,24 @@ describe('a resource server as it is written', () => {
     // Retained keys stay published for the configured longest life: a longer one would outlive its key.
     expect(() => validateResourceServer({ ...good, accessTokenFor: 601 }, 600)).to.throw(/60 to 600/);
     expect(() => validateResourceServer({ ...good, accessTokenFor: 3601 }, 9999)).to.throw(/60 to 3600/);
+  });
+
+  it('describes only its own scopes, in languages that the pages have, in a short line of text', () => {
+    const described = (texts: unknown, scope = 'orders:read') =>
+      faultsOf({ scopeDescriptions: Object.fromEntries([[scope, texts]]) });
+    expect(described({ en: 'Read your orders', de: 'Ihre Bestellungen lesen – alle' })).to.deep.equal([]);
+    for (const text of ['', ' ', 'a\nb', 'a\u202eb', 'x'.repeat(201), 7, null]) {
+      expect(described({ en: text }), String(text)).to.deep.equal(['scope_descriptions.orders:read.en']);
+    }
+    expect(described({ fr: 'Lire' })).to.deep.equal(['scope_descriptions.orders:read.fr']);
+    expect(described({ en: 'Burn' }, 'orders:burn')).to.deep.equal(['scope_descriptions.orders:burn']);
+    expect(described({ en: 'x' }, '__proto__')).to.deep.equal(['scope_descriptions.__proto__']);
+    for (const texts of ['x', null, ['x']]) {
+      expect(described(texts)).to.deep.equal(['scope_descriptions.orders:read']);
+    }
+    for (const scopeDescriptions of ['x', ['x'], 7]) {
+      expect(faultsOf({ scopeDescriptions })).to.deep.equal(['scope_descriptions']);
+    }
   });
 
   it('names every fault at once', () => {

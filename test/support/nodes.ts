@@ -40,7 +40,10 @@ export interface ClusterOptions {
   readonly onLog?: (line: string) => void;
 }
 
-type NodeOptions = Pick<ServerOptions, 'onRotationStep' | 'keyUpdate' | 'hasTimers' | 'drainFor'>;
+type NodeOptions = Pick<
+  ServerOptions,
+  'onRotationStep' | 'keyUpdate' | 'hasTimers' | 'drainFor' | 'upstreamProviders'
+>;
 
 /** Real nodes in this process, on one database, with what an operator would have set up. */
 export class Cluster {
@@ -87,6 +90,7 @@ export class Cluster {
     readonly database: Database;
     readonly keys: DataKeys;
     readonly nodeId: string;
+    readonly config: Config;
   }> {
     if (this.#operator === undefined) {
       const { databaseClockOffset } = this.#options;
@@ -97,7 +101,7 @@ export class Cluster {
       const { keys } = await openInstallation(database, localRootKey(this.rootKey), this.config);
       this.#operator = { database, keys };
     }
-    return { ...this.#operator, nodeId: 'operator' };
+    return { ...this.#operator, nodeId: 'operator', config: this.config };
   }
 
   async resourceServer(input: Partial<ResourceServerInput> = {}): Promise<ResourceServer> {
@@ -110,9 +114,9 @@ export class Cluster {
   }
 
   async client(input: Partial<NewClientInput> = {}): Promise<SeededClient> {
-    const { database, keys, nodeId } = await this.operator();
+    const { database, keys, nodeId, config } = await this.operator();
     const { client, secret } = await createClient(
-      { database, nodeId, hasher: keys.hasher },
+      { database, nodeId, config, hasher: keys.hasher },
       {
         name: 'orders worker',
         resources: [{ identifier: RESOURCE, scopes: ['orders.read', 'orders.write'] }],

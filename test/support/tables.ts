@@ -39,6 +39,7 @@ export interface AuditRow {
   readonly actor: string;
   readonly subject: string | null;
   readonly client_id: string | null;
+  readonly user_id: string | null;
   readonly credential_id: string | null;
   readonly resource: string | null;
   readonly ip: string | null;

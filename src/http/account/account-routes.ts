@@ -1,0 +1,167 @@
+import { PageRefusal } from '../page-refusal.js';
+import { type Answer, type PageRouteParts, pageRoute } from '../page-route.js';
+import type { Route } from '../router.js';
+import { showAccess, withdrawAccess } from './access.js';
+import { PATHS } from './account-page.js';
+import type { AccountParts } from './account-parts.js';
+import { showActivity } from './activity.js';
+import { DELETE_PATH, deleteAccount, showDeletion } from './delete-account.js';
+import { Doorway } from './doorway.js';
+import { HostCookie } from './host-cookie.js';
+import { beginLink, finishLink, IDENTITIES_PATH, showUnlink, UNLINK_PATH, unlink } from './identities.js';
+import { showOverview } from './overview.js';
+import {
+  nameOfPasskey,
+  PASSKEYS_PATH,
+  REMOVE_PASSKEY_PATH,
+  registerPasskey,
+  showPasskeyRemoval,
+  takePasskeyAway,
+} from './passkeys.js';
+import { changePassword } from './password.js';
+import { changeEmail, saveProfile, showProfile } from './profile.js';
+import { renewRecoveryCodes } from './recovery-codes.js';
+import { returnPathOf } from './return-path.js';
+import { showSecurity } from './security.js';
+import { endOtherSessions, endSession, showSessions } from './sessions.js';
+import { Summaries } from './summaries.js';
+import {
+  addTotp,
+  beginTotp,
+  REMOVE_TOTP_PATH,
+  showTotp,
+  showTotpRemoval,
+  TOTP_PATH,
+  takeTotpAway,
+} from './totp.js';
+
+/** Changes of what opens the account, or its end: only for who has just signed in (requirement 94). */
+const SENSITIVE = { isSensitive: true };
+
+/** Every page that people have about themselves. */
+export function accountRoutes(parts: AccountParts, pages: PageRouteParts): Map<string, Route> {
+  const doorway = new Doorway(parts);
+  const summaries = new Summaries(parts);
+  const cookie = (name: string) => new HostCookie(name, parts.context.config.issuer.startsWith('https:'));
+  const [passkey, enrolling, upstream] = [cookie('passkey'), cookie('enrolling'), cookie('upstream')];
+
+  const overview = showOverview(parts, summaries);
+  const profile = showProfile(parts);
+  const security = showSecurity(parts, passkey);
+  const access = showAccess(parts, summaries);
+  const sessions = showSessions(parts, summaries);
+  const deletion = showDeletion(parts);
+  const totp = showTotp(parts, enrolling);
+  const totpRemoval = showTotpRemoval(parts);
+  const passkeyRemoval = showPasskeyRemoval(parts);
+  const unlinking = showUnlink(parts);
+
+  const answers: Record<string, { readonly get?: Answer; readonly post?: Answer }> = {
+    [PATHS.overview]: { get: doorway.page(PATHS.overview, overview) },
+
+    [PATHS.profile]: {
+      get: doorway.page(PATHS.profile, profile),
+      post: doorway.act(PATHS.profile, profile, saveProfile(parts)),
+    },
+    [`${PATHS.profile}/email`]: {
+      post: doorway.act(PATHS.profile, profile, changeEmail(parts), SENSITIVE),
+    },
+    [DELETE_PATH]: {
+      get: doorway.page(DELETE_PATH, deletion, SENSITIVE),
+      post: doorway.act(DELETE_PATH, deletion, deleteAccount(parts), SENSITIVE),
+    },
+
+    [PATHS.security]: { get: doorway.page(PATHS.security, security) },
+    [`${PATHS.security}/password`]: {
+      post: doorway.act(PATHS.security, security, changePassword(parts), SENSITIVE),
+    },
+    [TOTP_PATH]: {
+      get: doorway.page(TOTP_PATH, totp, SENSITIVE),
+      post: doorway.act(PATHS.security, security, beginTotp(enrolling), SENSITIVE),
+    },
+    [`${TOTP_PATH}/confirm`]: {
+      post: doorway.act(TOTP_PATH, totp, addTotp(parts, enrolling), SENSITIVE),
+    },
+    [REMOVE_TOTP_PATH]: {
+      get: doorway.page(REMOVE_TOTP_PATH, totpRemoval, SENSITIVE),
+      post: doorway.act(REMOVE_TOTP_PATH, totpRemoval, takeTotpAway(parts), SENSITIVE),
+    },
+    [`${PATHS.security}/recovery-codes`]: {
+      post: doorway.act(PATHS.security, security, renewRecoveryCodes(parts), SENSITIVE),
+    },
+    [PASSKEYS_PATH]: {
+      post: doorway.act(PATHS.security, security, registerPasskey(parts, passkey), SENSITIVE),
+    },
+    [`${PASSKEYS_PATH}/rename`]: {
+      post: doorway.act(PATHS.security, security, nameOfPasskey(parts)),
+    },
+    [REMOVE_PASSKEY_PATH]: {
+      get: doorway.page(REMOVE_PASSKEY_PATH, passkeyRemoval, SENSITIVE),
+      post: doorway.act(PATHS.security, security, takePasskeyAway(parts), SENSITIVE),
+    },
+    [`${IDENTITIES_PATH}/link`]: {
+      post: doorway.act(PATHS.security, security, beginLink(parts, upstream), SENSITIVE),
+    },
+    [`${PATHS.upstreamCallback}/*`]: {
+      get: doorway.act(PATHS.security, security, finishLink(parts, upstream)),
+    },
+    [UNLINK_PATH]: {
+      get: doorway.page(UNLINK_PATH, unlinking, SENSITIVE),
+      post: doorway.act(PATHS.security, security, unlink(parts), SENSITIVE),
+    },
+
+    [PATHS.access]: { get: doorway.page(PATHS.access, access) },
+    [`${PATHS.access}/withdraw`]: { post: doorway.act(PATHS.access, access, withdrawAccess(parts)) },
+    [PATHS.sessions]: { get: doorway.page(PATHS.sessions, sessions) },
+    [`${PATHS.sessions}/end`]: { post: doorway.act(PATHS.sessions, sessions, endSession(parts)) },
+    [`${PATHS.sessions}/end-others`]: {
+      post: doorway.act(PATHS.sessions, sessions, endOtherSessions(parts)),
+    },
+    [PATHS.activity]: { get: doorway.page(PATHS.activity, showActivity(parts, summaries)) },
+
+    [PATHS.signOut]: { get: showSignedOut(parts, doorway), post: signOut(parts, doorway) },
+    [PATHS.callback]: { get: arrive(doorway) },
+  };
+  return new Map(
+    Object.entries(answers).map(([path, { get = toTab(doorway, path), post }]) => [
+      path,
+      pageRoute(pages, { get, post }),
+    ]),
+  );
+}
+
+/** The address of a form that is no page: a reload or the language switch comes to the page it stands on. */
+function toTab(doorway: Doorway, path: string): Answer {
+  const tab = path.split('/').slice(0, 3).join('/');
+  return ctx => doorway.redirect(ctx, tab);
+}
+
+/** Out of this browser and, by back-channel logout, of every client that was signed in to here. */
+function signOut({ sessions }: AccountParts, doorway: Doorway): Answer {
+  return async ctx => {
+    await sessions.signOut(ctx);
+    doorway.redirect(ctx, PATHS.signOut);
+  };
+}
+
+function showSignedOut({ renderer, sessions }: AccountParts, doorway: Doorway): Answer {
+  return async ctx => {
+    // Typed by hand, or a link from somewhere: nobody has signed out.
+    if ((await sessions.current(ctx)) !== undefined) return doorway.redirect(ctx, PATHS.overview);
+    renderer.render(ctx, 'message', {
+      title: 'message.signed_out.title',
+      text: 'message.signed_out.text',
+      isGood: true,
+      next: { url: PATHS.overview, label: 'next.sign_in_again' },
+    });
+  };
+}
+
+/** Back from signing in. That it succeeded is seen by the page itself, from the session. */
+function arrive(doorway: Doorway): Answer {
+  return ctx => {
+    if (ctx.query.error === undefined) return doorway.redirect(ctx, returnPathOf(ctx.query.state));
+    const next = { url: PATHS.overview, label: 'next.account' };
+    throw new PageRefusal({ reason: 'stopped', status: 400, code: 'access_denied', next });
+  };
+}

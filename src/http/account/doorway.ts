@@ -1,0 +1,145 @@
+import type { Context } from 'koa';
+import type { RequestFacts } from '../../audit/events.js';
+import type { CurrentSession } from '../../oidc/sessions.js';
+import { ACR_TWO_FACTORS } from '../../protocol.js';
+import type { Acting } from '../../users/people-context.js';
+import { FieldsRefused } from '../../users/refused-fields.js';
+import type { User } from '../../users/user.js';
+import { UserStore } from '../../users/user-store.js';
+import { Form, formOf } from '../form-body.js';
+import { type Answer, seeOther } from '../page-route.js';
+import type { FieldFault, Notice } from '../view-models.js';
+import type { AccountParts } from './account-parts.js';
+import { Flash } from './flash.js';
+
+/** Seconds. Whoever finds an open browser shall not be able to take the account over (OWASP ASVS 5 §7.5.1). */
+const RECENT_FOR = 300;
+
+const users = new UserStore();
+/** Of what arrives by a redirect from elsewhere. */
+const NO_FORM = new Form(new Map());
+
+export interface Visitor {
+  readonly session: CurrentSession;
+  readonly user: User;
+  readonly hasSecondFactor: boolean;
+  readonly acting: Acting;
+}
+
+/** What a page of the account shows besides what is stored. */
+export interface Shown {
+  readonly faults: readonly FieldFault[];
+  readonly notice?: Notice | undefined;
+  /** What was typed and refused, by field. */
+  readonly typed?: Readonly<Record<string, string>> | undefined;
+}
+
+export type Show = (ctx: Context, visitor: Visitor, shown: Shown) => Promise<void>;
+
+export type Outcome =
+  /** Said on the page that comes next. */
+  | { readonly notice: Notice; readonly to?: string }
+  /** To another page, without a word. */
+  | { readonly to: string }
+  /** Shown in this very answer, since nothing could keep it for the next. */
+  | { readonly page: (ctx: Context) => void }
+  /** The same page again, with what is wrong. */
+  | { readonly faults: readonly FieldFault[]; readonly typed?: Readonly<Record<string, string>> };
+
+export type Act = (ctx: Context, visitor: Visitor, form: Form) => Promise<Outcome>;
+
+/** Lets into the pages of an account who is signed in, and to its sensitive acts who has just proved it. */
+export class Doorway {
+  readonly #parts: AccountParts;
+  readonly #flash: Flash;
+
+  constructor(parts: AccountParts) {
+    this.#parts = parts;
+    const { config, hasher } = parts.context;
+    this.#flash = new Flash(hasher, parts.databaseNow, config.issuer.startsWith('https:'));
+  }
+
+  /** @param path of the page, to which a visitor who must sign in comes back */
+  page(path: string, show: Show, { isSensitive = false } = {}): Answer {
+    return async ctx => {
+      const visitor = await this.#visitor(ctx, `${path}${ctx.search}`, isSensitive);
+      if (visitor === undefined) return;
+      await show(ctx, visitor, { faults: [], notice: this.#flash.take(ctx, visitor.user.id) });
+    };
+  }
+
+  /**
+   * A form that was sent. It is answered by a redirect, so that the Back button and a reload send nothing twice.
+   *
+   * @param path of the page that holds the form
+   * @param show that page, for a form that is refused
+   */
+  act(path: string, show: Show, act: Act, { isSensitive = false } = {}): Answer {
+    return async ctx => {
+      const visitor = await this.#visitor(ctx, path, isSensitive);
+      if (visitor === undefined) return;
+      const form = ctx.method === 'POST' ? formOf(ctx) : NO_FORM;
+      const outcome = await outcomeOf(() => act(ctx, visitor, form));
+      if ('faults' in outcome) {
+        await show(ctx, visitor, outcome);
+        ctx.status = 422;
+        return;
+      }
+      // A copy of the cookie from before the change opens nothing after it.
+      if (isSensitive && ('notice' in outcome || 'page' in outcome)) {
+        await this.#parts.sessions.renew(ctx);
+      }
+      if ('page' in outcome) return outcome.page(ctx);
+      if ('notice' in outcome) this.#flash.set(ctx, visitor.user.id, outcome.notice);
+      this.redirect(ctx, outcome.to ?? path);
+    };
+  }
+
+  /** @param path below the issuer */
+  redirect(ctx: Context, path: string): void {
+    seeOther(ctx, `${this.#parts.context.config.issuer}${path}`);
+  }
+
+  /** Undefined: sent to sign in. */
+  async #visitor(ctx: Context, returnTo: string, isSensitive: boolean): Promise<Visitor | undefined> {
+    const { sessions, databaseNow } = this.#parts;
+    const session = await sessions.current(ctx);
+    const found = session === undefined ? undefined : await this.#personOf(session.userId);
+    if (session === undefined || found === undefined) {
+      seeOther(ctx, sessions.signInUrl(returnTo));
+      return undefined;
+    }
+    const isProved =
+      databaseNow() - session.authenticatedAt <= RECENT_FOR * 1000 &&
+      (session.acr === ACR_TWO_FACTORS || !found.hasSecondFactor);
+    if (isSensitive && !isProved) {
+      const acr = found.hasSecondFactor ? { acr: ACR_TWO_FACTORS } : {};
+      seeOther(ctx, sessions.signInUrl(returnTo, { maxAge: RECENT_FOR, ...acr }));
+      return undefined;
+    }
+    const { locale, zoneinfo } = found.user.profile;
+    ctx.state.uiLocales = locale;
+    ctx.state.timeZone = zoneinfo;
+    const facts = ctx.state.facts as RequestFacts;
+    const acting: Acting = { actor: `user:${session.userId}`, facts, sessionId: session.sessionId };
+    return { ...found, session, acting };
+  }
+
+  /** As the database has it now: a page must not show what the form before it has changed. */
+  async #personOf(userId: string): Promise<Pick<Visitor, 'user' | 'hasSecondFactor'> | undefined> {
+    return this.#parts.context.database.read(async on => {
+      const user = await users.find(on, userId);
+      return user && { user, hasSecondFactor: await users.hasSecondFactor(on, userId) };
+    });
+  }
+}
+
+/** What the account refuses, in words for its page. */
+async function outcomeOf(act: () => Promise<Outcome>): Promise<Outcome> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof FieldsRefused)) throw error;
+    return { faults: error.fields.map(({ field, message, values }) => ({ field, message, values })) };
+  }
+}

@@ -1,0 +1,38 @@
+import { minutesOf, setPassword } from '../../users/set-password.js';
+import type { FieldFault } from '../view-models.js';
+import { good } from './account-page.js';
+import type { AccountParts } from './account-parts.js';
+import type { Act, Visitor } from './doorway.js';
+
+/** Every other session ends with it: whoever is inside with the old password is out. */
+export function changePassword(parts: AccountParts): Act {
+  return async (_ctx, visitor, form) => {
+    const { user, acting } = visitor;
+    const password = form.text('password');
+    if (user.hasPassword) {
+      const current = form.text('current_password');
+      const fault = await faultOfCurrent(parts, visitor, current);
+      if (fault !== undefined) return { faults: [fault] };
+      if (password.normalize('NFC') === current.normalize('NFC')) {
+        return { faults: [{ field: 'password', message: 'password.same' }] };
+      }
+    }
+    await setPassword(parts.context, { userId: user.id, password }, acting);
+    return { notice: good(user.hasPassword ? 'password_changed' : 'password_set') };
+  };
+}
+
+/** A guess here counts as much as one at the door: an unlocked browser is no way around the limits. */
+async function faultOfCurrent(
+  { signIn }: AccountParts,
+  { user, acting: { facts } }: Visitor,
+  password: string,
+): Promise<FieldFault | undefined> {
+  const field = 'current_password';
+  if (password === '') return { field, message: 'password.required' };
+  if (facts === undefined) throw new TypeError('a request has facts');
+  const answer = await signIn.password({ email: user.email, password, facts });
+  if (answer.status === 'accepted' && answer.user.id === user.id) return undefined;
+  if (answer.status !== 'throttled') return { field, message: 'password.wrong' };
+  return { field, message: 'sign_in.throttled', values: { minutes: minutesOf(answer.retryAfter) } };
+}

@@ -1,0 +1,33 @@
+import { shortestPassword } from '../../users/password-policy.js';
+import { frameOf, PATHS } from './account-page.js';
+import type { AccountParts } from './account-parts.js';
+import type { Show } from './doorway.js';
+import type { HostCookie } from './host-cookie.js';
+import { passkeyOptions } from './passkeys.js';
+
+export function showSecurity(parts: AccountParts, passkeyCookie: HostCookie): Show {
+  return async (ctx, visitor, shown) => {
+    const { renderer, signIn, federation } = parts;
+    const { user } = visitor;
+    const { passkeys, recoveryCodesLeft } = await signIn.factorsOf(user);
+    const identities = await federation.identitiesOf(user.id);
+    const linked = new Set(identities.map(({ provider }) => provider));
+    const linkableUpstreams = federation.providers.filter(({ id }) => !linked.has(id));
+    renderer.render(ctx, 'account/security', {
+      ...frameOf(visitor, PATHS.security, shown),
+      passwordChangedAt: user.passwordChangedAt,
+      hasPassword: user.hasPassword,
+      passwordMinLength: shortestPassword(visitor.hasSecondFactor),
+      hasTotp: user.hasTotp,
+      recoveryCodesLeft,
+      passkeys,
+      identities: identities.map(({ provider, providerName, createdAt }) => ({
+        provider,
+        name: providerName,
+        createdAt,
+      })),
+      linkableUpstreams,
+      passkeyOptions: await passkeyOptions(parts, passkeyCookie, ctx, visitor),
+    });
+  };
+}

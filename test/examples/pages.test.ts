@@ -1,0 +1,97 @@
+import { expect } from 'chai';
+import type { Page } from 'playwright-core';
+import { type OpenedPage, openPage } from '../support/chromium.js';
+import { Examples, type RunningExample } from './running-example.js';
+
+/** What the orders API says to a token that it has verified. */
+const ORDERS = /\{"orders":\[\{"order":1,"of":"us_\w+"\}\],"asked_by":"cl_\w+"\}/;
+
+describe('the examples in a browser', function () {
+  this.timeout(120_000);
+  let examples: Examples;
+  before(async () => {
+    examples = await Examples.open();
+  });
+  after(() => examples?.close());
+
+  async function signIn(page: Page): Promise<void> {
+    const { email, password } = examples.demo.facts.user;
+    await page.fill('input[name="email"]', email);
+    await page.fill('input[name="password"]', password);
+    await page.click('form:has(input[name="password"]) button');
+    await page.click('button[value="allow"]');
+  }
+
+  describe('the web server', () => {
+    let example: RunningExample;
+    let opened: OpenedPage;
+    before(async () => {
+      example = await examples.start('server-side');
+      await example.saying(/order desk at/);
+      opened = await openPage();
+    });
+    after(async () => {
+      await opened?.close();
+      await example?.stop();
+    });
+
+    it('signs a person in, calls an API for them and signs them out', async () => {
+      const { page, context } = opened;
+      const home = `http://localhost:${examples.port}/`;
+      await page.goto(home);
+      await page.click('text=Sign in');
+      await signIn(page);
+      await page.waitForURL(home);
+      expect(await page.textContent('main')).to.include('Hello Ada Example');
+      const [cookie] = (await context.cookies(home)).filter(({ name }) => name === 'visitor');
+      expect(cookie).to.include({ httpOnly: true, sameSite: 'Lax' });
+      await page.click('text=Orders');
+      expect(await page.textContent('main')).to.match(ORDERS);
+      await page.goto(home);
+      await page.click('text=Sign out');
+      await page.click('[name="logout"]');
+      await page.waitForURL(home);
+      expect(await page.textContent('main')).to.equal('Sign in');
+    });
+  });
+
+  describe('the page without a server', () => {
+    let example: RunningExample;
+    let opened: OpenedPage;
+    before(async () => {
+      example = await examples.start('spa');
+      await example.saying(/order page at/);
+      opened = await openPage();
+    });
+    after(async () => {
+      await opened?.close();
+      await example?.stop();
+    });
+
+    it('signs a person in, calls an API for them and signs them out, and stores no token', async () => {
+      const { page, problems } = opened;
+      const home = `http://localhost:${examples.port}/`;
+      await page.goto(home);
+      await page.click('#sign-in');
+      await signIn(page);
+      await page.waitForSelector('#orders:not([hidden])');
+      expect(page.url()).to.equal(home);
+      expect(await page.textContent('#person')).to.equal(`Hello ${examples.demo.facts.user.email}`);
+      await page.click('#orders');
+      await page.waitForSelector('#answer:has-text("orders")');
+      expect(await page.textContent('#answer')).to.match(ORDERS);
+      const stored = await page.evaluate(() => JSON.stringify({ ...sessionStorage, ...localStorage }));
+      expect(stored).to.not.include('token');
+
+      await page.reload();
+      await page.click('#sign-in');
+      // The session and the consent are there: nothing is asked.
+      await page.waitForSelector('#sign-out:not([hidden])');
+      await page.click('#sign-out');
+      await page.click('[name="logout"]');
+      await page.waitForURL(home);
+      expect(await page.textContent('#person')).to.equal('Nobody is signed in.');
+      expect(problems).to.deep.equal([]);
+    });
+  });
+});

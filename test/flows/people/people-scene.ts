@@ -1,0 +1,143 @@
+import { TOTP } from 'otpauth';
+import type { MailDelivery } from '../../../src/delivery/outbox.js';
+import { openAccess } from '../../../src/oidc/people.js';
+import type { Acting } from '../../../src/users/people-context.js';
+import { makeRecoveryCodes } from '../../../src/users/recovery-codes.js';
+import { confirmTotp, enrolTotp } from '../../../src/users/totp.js';
+import type { FormBrowser, Landing } from '../../support/form-browser.js';
+import type { ClusterOptions } from '../../support/nodes.js';
+import { type Parameters, type Person, type RelyingParty, Scene } from '../authorization/relying-party.js';
+
+export const WRONG = 'another lamp under bridge';
+export const NEXT_PASSWORD = 'eleven quiet radishes sang';
+
+export interface PeopleSceneOptions extends Omit<ClusterOptions, 'databaseClockOffset'> {
+  readonly nodes?: number;
+}
+
+/** An authenticator app. */
+export interface Authenticator {
+  /** The code that is shown now, or so many steps of 30 seconds away from it. */
+  code(steps?: number): Promise<string>;
+  readonly recoveryCodes: readonly string[];
+}
+
+/** A scene whose database's time a test moves. */
+export class PeopleScene {
+  readonly scene: Scene;
+  readonly #moved: { ms: number };
+
+  private constructor(scene: Scene, moved: { ms: number }) {
+    this.scene = scene;
+    this.#moved = moved;
+  }
+
+  static async open({ nodes = 1, ...options }: PeopleSceneOptions): Promise<PeopleScene> {
+    const moved = { ms: 0 };
+    const scene = await Scene.open(
+      { ...options, databaseClockOffset: () => moved.ms },
+      { nodes, hasTimers: false },
+    );
+    return new PeopleScene(scene, moved);
+  }
+
+  /** The database's time; what only the database judges. */
+  moveBy(seconds: number): void {
+    this.#moved.ms += seconds * 1000;
+  }
+
+  /** Tells every node what changed. */
+  async tick(): Promise<void> {
+    for (const node of this.scene.cluster.nodes) await node.tick();
+  }
+
+  /** An authenticator app and recovery codes for this person. */
+  async authenticator({ userId, email }: Person): Promise<Authenticator> {
+    const context = await this.scene.context();
+    const acting: Acting = { actor: `user:${userId}` };
+    const { enrolling, secret } = await enrolTotp(context, { id: userId, email });
+    const totp = new TOTP({ secret: secret.replaceAll(' ', '') });
+    const code = async (steps = 0): Promise<string> =>
+      totp.generate({ timestamp: (await context.database.now()) + steps * 30_000 });
+    await confirmTotp(context, { userId, enrolling, code: await code(-1) }, acting);
+    const recoveryCodes = await makeRecoveryCodes(context, userId, acting);
+    await this.tick();
+    return { code, recoveryCodes };
+  }
+
+  /** What was mailed since the last call, oldest first. */
+  async mails(): Promise<MailDelivery[]> {
+    const { database, keys, nodeId } = await this.scene.cluster.operator();
+    const { outbox } = openAccess({ database, keys, nodeId });
+    const mails: MailDelivery[] = [];
+    for (const claimed of await outbox.take(database, 'mail', 100)) {
+      const delivery = outbox.open(claimed);
+      if (delivery.kind === 'mail') mails.push(delivery);
+      await database.transaction(trx => outbox.done(trx, claimed));
+    }
+    return mails;
+  }
+
+  /** The link in the newest mail of this name to that address. */
+  async link(mail: MailDelivery['mail'], to: string): Promise<string> {
+    const found = (await this.mails()).filter(each => each.mail === mail && each.to === to).at(-1);
+    const url = (found?.values as { readonly url?: string } | undefined)?.url;
+    if (url === undefined) throw new Error(`no link by ${mail} to ${to}`);
+    return url;
+  }
+
+  /** The reasons of refused sign-ins, which only the audit log knows. */
+  async refusals(): Promise<string[]> {
+    const { database } = await this.scene.cluster.operator();
+    const rows = await database.reader('audit_events').where({ event: 'sign_in.refused' }).orderBy('id');
+    return rows.map(row => String((JSON.parse(String(row.detail)) as { reason?: unknown }).reason));
+  }
+
+  /** A browser in front of the page that asks it to sign in. */
+  async atSignIn(shop: RelyingParty, parameters: Parameters = {}): Promise<FormBrowser> {
+    const browser = this.scene.browser();
+    await browser.get(shop.begin(parameters).path, { from: 'https://rp.example.test' });
+    return browser;
+  }
+
+  close(): Promise<void> {
+    return this.scene.close();
+  }
+}
+
+export function signIn(browser: FormBrowser, email: string, password: string): Promise<Landing> {
+  return browser.submit('form:has(input[name="password"])', { email, password });
+}
+
+export function allow(browser: FormBrowser): Promise<Landing> {
+  return browser.submit('form:has(button[value="allow"])', {}, { button: 'button[value="allow"]' });
+}
+
+/** Of the page, without its step: `/interaction/<uid>`. */
+export function interactionOf({ landing }: FormBrowser): string {
+  return new URL(landing.url).pathname.split('/').slice(0, 3).join('/');
+}
+
+/** Behind the interaction. */
+export function stepOf({ landing }: FormBrowser): string {
+  return new URL(landing.url).pathname.split('/').slice(3).join('/');
+}
+
+export function heading({ landing }: FormBrowser): string {
+  return landing.root.querySelector('h1')?.textContent.replace(/\s+/g, ' ').trim() ?? '';
+}
+
+/** What the page says went wrong. */
+export function faults({ landing }: FormBrowser): string {
+  return (landing.root.querySelector('#summary')?.textContent ?? '').replace(/\s+/g, ' ').trim();
+}
+
+/** The page but for what differs in every answer: tokens, challenges, and what was typed. */
+export function sameness({ text }: Landing, typed: string): string {
+  return text
+    .replaceAll(typed, '…')
+    .replace(/name="csrf" value="[^"]*"/g, '')
+    .replace(/data-options="[^"]*"/g, '')
+    .replace(/\/interaction\/[A-Za-z0-9_-]+/g, '/interaction/…')
+    .replace(/interaction=[A-Za-z0-9_-]+/g, '');
+}
