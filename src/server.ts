@@ -28,7 +28,7 @@ import { Metrics } from './metrics.js';
 import { AuthorizationServer } from './oidc/authorization-server.js';
 import { deliverLogout } from './oidc/deliver-logout.js';
 import { ownTokenVerifier } from './oidc/own-tokens.js';
-import { openAccess, openPeople } from './oidc/people.js';
+import { openAccess, openPeople, type People } from './oidc/people.js';
 import { PollLimit } from './oidc/polling.js';
 import { RefreshRotation } from './oidc/refresh-rotation.js';
 import { ROUTES } from './oidc/routes.js';
@@ -66,6 +66,7 @@ export interface RunningServer {
   readonly operationsPort: number;
   readonly ring: KeyRing;
   readonly authorizationServer: AuthorizationServer;
+  readonly people: People;
   /** Runs what timers would run: feed, heartbeat, rotation, sweeps. */
   tick(): Promise<void>;
   /** Lets requests under way end, writes what is pending, gives up the lease. */
@@ -297,6 +298,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       operationsPort: portOf(operations),
       ring,
       authorizationServer,
+      people,
       tick: () => jobs.tick(),
       async close() {
         draining = true;

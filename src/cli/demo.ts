@@ -116,7 +116,7 @@ function curlLine(tokenEndpoint: string, facts: DemoFacts): string {
 
 function performLine({ issuer, redirect_client, resource, scope }: DemoFacts): string {
   const asked = `--scope openid ${scope} --resource ${resource}`;
-  return `npx claviger perform code --issuer ${issuer} --client-id ${redirect_client.client_id} ${asked}`;
+  return `npx claviger perform code --issuer ${issuer} --client-id ${redirect_client.client_id} --public ${asked}`;
 }
 
 function welcome(

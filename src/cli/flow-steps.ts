@@ -1,4 +1,3 @@
-import { decodeJwt } from 'jose';
 import type { Cli } from './cli.js';
 import { type Answer, isRecord, request } from './issuer-endpoints.js';
 import { printable } from './output.js';
@@ -22,13 +21,13 @@ const SECRET_PARAMETERS: ReadonlySet<string> = new Set([
   'id_token',
 ]);
 
-function shortened(name: string, value: unknown): unknown {
-  if (!SECRET_PARAMETERS.has(name) || typeof value !== 'string') return value;
-  return `${value.slice(0, 8)}… (${value.length} characters)`;
-}
-
-function shown(record: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, shortened(name, value)]));
+function shown<Value>(record: Readonly<Record<string, Value>>): Record<string, Value | string> {
+  const entries = Object.entries(record).map(([name, value]): [string, Value | string] =>
+    SECRET_PARAMETERS.has(name) && typeof value === 'string'
+      ? [name, `${value.slice(0, 8)}… (${value.length} characters)`]
+      : [name, value],
+  );
+  return Object.fromEntries(entries);
 }
 
 /** Keeps what was said between client and server, and shows it as it happens: a walk through a flow is for people. */
@@ -45,7 +44,7 @@ export class FlowSteps {
   }
 
   note(step: string, url: string, parameters: Readonly<Record<string, string>>): void {
-    this.#add({ step, request: url, parameters, status: undefined, answer: undefined });
+    this.#add({ step, request: url, parameters: shown(parameters), status: undefined, answer: undefined });
   }
 
   async post(
@@ -59,7 +58,7 @@ export class FlowSteps {
     this.#add({
       step,
       request: `POST ${url}`,
-      parameters: shown(parameters) as Record<string, string>,
+      parameters: shown(parameters),
       status: answer.status,
       answer: isRecord(answer.body) ? shown(answer.body) : answer.body,
     });
@@ -72,11 +71,8 @@ export class FlowSteps {
     return answer;
   }
 
-  /** The claims of a JWT; nothing for an opaque token. */
-  claims(name: string, token: unknown): Record<string, unknown> | undefined {
-    if (typeof token !== 'string' || token.split('.').length !== 3) return undefined;
-    const claims = decodeJwt(token);
-    this.#cli.output.say(`\n${name}\n${JSON.stringify(claims, null, 2)}`);
+  claims(name: string, claims: Record<string, unknown> | undefined): Record<string, unknown> | undefined {
+    if (claims !== undefined) this.#cli.output.say(`\n${name}\n${JSON.stringify(claims, null, 2)}`);
     return claims;
   }
 

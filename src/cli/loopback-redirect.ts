@@ -14,7 +14,7 @@ export interface LoopbackRedirect {
 }
 
 /** RFC 8252 §7.3: a program on this machine waits for the browser on a port of the loopback interface. */
-export async function waitOnLoopback(path: string): Promise<LoopbackRedirect> {
+export async function waitOnLoopback(wanted: URL): Promise<LoopbackRedirect> {
   let arrived: (parameters: URLSearchParams) => void = () => undefined;
   const parameters = new Promise<URLSearchParams>(resolve => {
     arrived = resolve;
@@ -23,7 +23,7 @@ export async function waitOnLoopback(path: string): Promise<LoopbackRedirect> {
     const url =
       (req.url ?? '').length > LONGEST_URL ? undefined : new URL(req.url ?? '/', 'http://127.0.0.1');
     // A browser asks for an icon, too.
-    if (url?.pathname !== path) {
+    if (url?.pathname !== wanted.pathname) {
       res.writeHead(404).end();
       return;
     }
@@ -33,11 +33,13 @@ export async function waitOnLoopback(path: string): Promise<LoopbackRedirect> {
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
+    // `localhost` is left to this machine: browsers try both of its addresses.
+    server.listen(Number(wanted.port), wanted.hostname.replace(/[[\]]/g, ''), resolve);
   });
-  const { port } = server.address() as AddressInfo;
+  const redirectUri = new URL(wanted);
+  redirectUri.port = String((server.address() as AddressInfo).port);
   return {
-    redirectUri: `http://127.0.0.1:${port}${path}`,
+    redirectUri: redirectUri.href,
     async answer() {
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<never>((_, reject) => {

@@ -1,6 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
+import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose';
 import { AppError } from '../errors.js';
+import { SIGNING_ALGORITHMS } from '../protocol.js';
 import type { Cli } from './cli.js';
 import { UsageError } from './command.js';
 import { FlowSteps } from './flow-steps.js';
@@ -13,18 +15,21 @@ interface FlowOptions {
   readonly issuer?: string;
   readonly clientId: string;
   readonly secretFile?: string;
+  readonly public?: boolean;
   readonly scope?: readonly string[];
   readonly resource?: string;
 }
 
 interface CodeOptions extends FlowOptions {
   readonly par?: boolean;
-  readonly redirectPath: string;
+  readonly redirectUri: URL;
+  readonly refresh?: boolean;
   readonly prompt?: string;
   readonly acr?: string;
 }
 
 interface Flow {
+  readonly clientId: string;
   readonly issuer: string;
   readonly metadata: Record<string, unknown>;
   readonly steps: FlowSteps;
@@ -33,17 +38,29 @@ interface Flow {
   readonly identity: Readonly<Record<string, string>>;
 }
 
+function secretOf({ surroundings }: Cli, options: FlowOptions): string | undefined {
+  if (options.public === true) {
+    if (options.secretFile === undefined) return undefined;
+    throw new UsageError('A public client has no secret: give --public or --secret-file, not both.');
+  }
+  if (options.secretFile !== undefined) return readTextFile(surroundings, options.secretFile);
+  const { CLIENT_SECRET: given } = surroundings.env;
+  return given === '' ? undefined : given;
+}
+
 async function begin(cli: Cli, options: FlowOptions): Promise<Flow> {
+  const { clientId } = options;
   const issuer = options.issuer ?? cli.loadConfig().config.issuer;
-  const { CLIENT_SECRET: fromEnvironment } = cli.surroundings.env;
-  const secret =
-    options.secretFile === undefined ? fromEnvironment : readTextFile(cli.surroundings, options.secretFile);
+  const secret = secretOf(cli, options);
+  const steps = new FlowSteps(cli);
+  steps.note('Read what the issuer offers', `GET ${issuer}/.well-known/openid-configuration`, {});
   return {
+    clientId,
     issuer,
     metadata: await metadataOf(issuer),
-    steps: new FlowSteps(cli),
-    authorization: secret === undefined ? undefined : basic(options.clientId, secret),
-    identity: secret === undefined ? { client_id: options.clientId } : {},
+    steps,
+    authorization: secret === undefined ? undefined : basic(clientId, secret),
+    identity: secret === undefined ? { client_id: clientId } : {},
   };
 }
 
@@ -61,17 +78,47 @@ function makePkce(): { verifier: string; challenge: string } {
   return { verifier, challenge: createHash('sha256').update(verifier).digest('base64url') };
 }
 
-async function finish(cli: Cli, flow: Flow, token: Record<string, unknown>): Promise<void> {
+/** OpenID Connect Core §3.1.3.7 */
+async function verifiedIdToken(
+  { clientId, issuer, metadata }: Flow,
+  idToken: string,
+  nonce: string | undefined,
+): Promise<Record<string, unknown>> {
+  const keys = createRemoteJWKSet(new URL(endpointOf(metadata, issuer, 'jwks_uri')));
+  try {
+    const algorithms = [...SIGNING_ALGORITHMS];
+    const { payload } = await jwtVerify(idToken, keys, { issuer, audience: clientId, algorithms });
+    if (nonce !== undefined && payload.nonce !== nonce) throw new Error('it carries another nonce');
+    return payload;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new AppError('conflict', `The ID token does not verify: ${why}.`, { cause });
+  }
+}
+
+async function finish(
+  cli: Cli,
+  flow: Flow,
+  token: Record<string, unknown>,
+  nonce?: string | undefined,
+): Promise<void> {
   const { steps, metadata, issuer } = flow;
-  const accessToken = steps.claims('Claims of the access token', token.access_token);
-  const idToken = steps.claims('Claims of the ID token', token.id_token);
+  const accessToken = steps.claims('Claims of the access token', decoded(token.access_token));
+  let idToken: Record<string, unknown> | undefined;
   let userinfo: unknown;
-  if (typeof token.id_token === 'string' && typeof token.access_token === 'string') {
+  if (typeof token.id_token === 'string') {
+    const verified = await verifiedIdToken(flow, token.id_token, nonce);
+    idToken = steps.claims('Claims of the ID token, verified', verified);
     const url = endpointOf(metadata, issuer, 'userinfo_endpoint');
-    userinfo = (await steps.get('Ask who the person is', url, token.access_token)).body;
+    userinfo = (await steps.get('Ask who the person is', url, String(token.access_token))).body;
   }
   cli.output.result(
-    { exchanges: steps.exchanges, access_token_claims: accessToken, id_token_claims: idToken, userinfo },
+    {
+      exchanges: steps.exchanges,
+      access_token_claims: accessToken ?? null,
+      id_token_claims: idToken ?? null,
+      userinfo: userinfo ?? null,
+    },
     () => `\nDone: ${steps.exchanges.length} steps.`,
   );
 }
@@ -79,19 +126,19 @@ async function finish(cli: Cli, flow: Flow, token: Record<string, unknown>): Pro
 async function performCode(cli: Cli, options: CodeOptions): Promise<void> {
   const flow = await begin(cli, options);
   const { steps, metadata, issuer, authorization, identity } = flow;
-  const loopback = await waitOnLoopback(options.redirectPath);
+  const loopback = await waitOnLoopback(options.redirectUri);
   try {
     const { verifier, challenge } = makePkce();
     const state = randomBytes(16).toString('base64url');
-    const nonce = randomBytes(16).toString('base64url');
     const scope = words(options.scope) ?? ['openid'];
+    const nonce = scope.includes('openid') ? randomBytes(16).toString('base64url') : undefined;
     const parameters: Record<string, string> = {
       client_id: options.clientId,
       response_type: 'code',
       redirect_uri: loopback.redirectUri,
       ...wanted({ ...options, scope }),
       state,
-      ...(scope.includes('openid') ? { nonce } : {}),
+      ...(nonce === undefined ? {} : { nonce }),
       code_challenge: challenge,
       code_challenge_method: 'S256',
       ...(options.prompt === undefined ? {} : { prompt: options.prompt }),
@@ -127,10 +174,24 @@ async function performCode(cli: Cli, options: CodeOptions): Promise<void> {
       ),
       'The code',
     );
-    await finish(cli, flow, token);
+    await finish(cli, flow, options.refresh === true ? await refreshed(flow, token) : token, nonce);
   } finally {
     loopback.close();
   }
+}
+
+/** What the refresh brings takes the place of what was there. */
+async function refreshed(flow: Flow, token: Record<string, unknown>): Promise<Record<string, unknown>> {
+  if (typeof token.refresh_token !== 'string') {
+    throw new AppError(
+      'invalid_request',
+      'There is no refresh token. Ask for offline_access, and give the client the grant refresh_token.',
+    );
+  }
+  const { steps, metadata, issuer, authorization, identity } = flow;
+  const url = endpointOf(metadata, issuer, 'token_endpoint');
+  const form = { grant_type: 'refresh_token', refresh_token: token.refresh_token, ...identity };
+  return { ...token, ...accepted(await steps.post('Refresh', url, form, authorization), 'The refresh') };
 }
 
 function codeFrom(answer: URLSearchParams, state: string, issuer: string): string {
@@ -194,10 +255,21 @@ async function performClientCredentials(cli: Cli, options: FlowOptions): Promise
   await finish(cli, flow, accepted(answer, 'The token'));
 }
 
+function decoded(token: unknown): Record<string, unknown> | undefined {
+  return typeof token === 'string' && token.split('.').length === 3 ? decodeJwt(token) : undefined;
+}
+
+function readLoopbackUri(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === 'http:' && ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname)) return url;
+  throw new InvalidArgumentError('Give an http address of this machine: http://127.0.0.1/callback.');
+}
+
 function flowOptions(command: Command): Command {
   return command
     .requiredOption('--client-id <client-id>', 'the client that asks')
     .option('--secret-file <file>', 'its secret; else CLIENT_SECRET; without one it is a public client')
+    .option('--public', 'it has no secret, whatever CLIENT_SECRET says')
     .option('--scope <scope...>', 'what to ask for')
     .option('--resource <identifier>', 'the resource server')
     .option('--issuer <url>', 'default: the configured issuer');
@@ -208,9 +280,15 @@ export function performCommands(program: Command, cli: Cli): void {
     .command('perform')
     .description('walk through a flow and see every request and claim; secrets are shortened');
   flowOptions(noun.command('code'))
-    .description('authorization code with PKCE; the client needs the redirect URI http://127.0.0.1/callback')
+    .description('authorization code with PKCE: prints the address to sign in at, and waits for the answer')
     .option('--par', 'push the request first (RFC 9126)')
-    .option('--redirect-path <path>', 'path of the redirect URI on 127.0.0.1', '/callback')
+    .option(
+      '--redirect-uri <uri>',
+      'registered, on this machine; without a port (native clients) a free one is taken',
+      readLoopbackUri,
+      readLoopbackUri('http://127.0.0.1/callback'),
+    )
+    .option('--refresh', 'use the refresh token once, too')
     .option('--prompt <prompt>', 'login, consent, create or none')
     .option('--acr <class>', 'authentication class to ask for')
     .action((options: CodeOptions) => performCode(cli, options));

@@ -119,13 +119,18 @@ function routes(parts: EdgeParts): ReadonlyMap<string, Route> {
     ['/oauth2/jwks', { methods: READ, answer: keySet }],
     ['/livez', { methods: READ, answer: livez }],
     ['/readyz', { methods: READ, answer: readyz(parts.readiness) }],
-    ...[...CORE_PATHS].map(([path, methods]): [string, Route] => [path, coreRoute(path, methods)]),
+    ...[...CORE_PATHS].map(([path, methods]): [string, Route] => [
+      path,
+      coreRoute(path, methods, parts.pages),
+    ]),
     ...parts.pages.routes,
   ]);
 }
 
 /** Without an answer of ours the core answers; only a browser asks beforehand whether a page may call. */
-function coreRoute(path: string, methods: readonly string[]): Route {
+function coreRoute(path: string, methods: readonly string[], { guards }: Pages): Route {
+  const guard = guards.get(path);
+  if (guard !== undefined) return { methods, answer: guard };
   if (!CROSS_ORIGIN_PATHS.has(path)) return { methods };
   return {
     methods: [...methods, 'OPTIONS'],

@@ -1,3 +1,5 @@
+import type { Middleware } from 'koa';
+import compose from 'koa-compose';
 import type { ClientRecord } from '../clients/client.js';
 import type { Clock } from '../clock.js';
 import type { Config } from '../config/config.js';
@@ -11,6 +13,7 @@ import type { MailDelivery } from '../delivery/outbox.js';
 import type { Logger } from '../log.js';
 import type { CorePages } from '../oidc/core-pages.js';
 import type { Access, People } from '../oidc/people.js';
+import { ROUTES } from '../oidc/routes.js';
 import type { GuardedFetch } from '../outbound/guarded-fetch.js';
 import type { Limiter } from '../rate-limits/limiter.js';
 import type { ResourceServer } from '../resources/resource-server.js';
@@ -26,9 +29,11 @@ import { interactionRoutes } from './interaction/interaction-routes.js';
 import { type MailText, renderMail } from './mail-text.js';
 import { Messages } from './messages.js';
 import { CsrfProtection } from './middleware/csrf.js';
+import { ownHostOnly, pageErrors } from './page-errors.js';
 import type { PageRouteParts } from './page-route.js';
 import { Renderer } from './render.js';
 import type { Route } from './router.js';
+import { userCodeLimit } from './user-code-limit.js';
 
 export interface PagesParts {
   readonly config: Config;
@@ -53,6 +58,8 @@ export interface PagesParts {
 
 export interface Pages {
   readonly core: CorePages;
+  /** What stands before pages of the core, by path. */
+  readonly guards: ReadonlyMap<string, Middleware>;
   readonly routes: ReadonlyMap<string, Route>;
   /** @param at when what the mail tells of happened, epoch milliseconds. */
   readonly renderMail: (delivery: MailDelivery, at: number) => MailText;
@@ -96,8 +103,17 @@ export function openPages(parts: PagesParts): Pages {
     issuer: config.issuer,
     fallback: config.branding.locale,
   };
+  const guard = compose([pageErrors(frame), ownHostOnly(config.issuer)]);
+  const sessionCookie = config.issuer.startsWith('https:') ? '__Host-session' : 'session';
   return {
     core: corePages({ renderer, users, resources, clock }),
+    guards: new Map([
+      [ROUTES.code_verification, compose([guard, userCodeLimit(parts.limiter, sessionCookie)])],
+      [`${ROUTES.code_verification}/*`, guard],
+      [ROUTES.end_session, guard],
+      [`${ROUTES.end_session}/confirm`, guard],
+      [`${ROUTES.end_session}/success`, guard],
+    ]),
     routes: new Map([
       ...assets.routes,
       ...interactionRoutes(shared, frame),

@@ -5,6 +5,7 @@ import type { Clock } from '../clock.js';
 import { type Config, LOCALES, type Locale } from '../config/config.js';
 import { ACTIVITY_EVENTS } from './activity-events.js';
 import type { Assets } from './assets.js';
+import { readIcons } from './icons.js';
 import { directionOf, LOCALE_NAMES, localeOf } from './locale.js';
 import { attributes, drawing, escapeHtml, Markup, webAddress } from './markup.js';
 import type { Messages } from './messages.js';
@@ -38,6 +39,7 @@ export class Renderer {
   readonly #parts: RendererParts;
   readonly #eta: Eta;
   readonly #prefix: string;
+  readonly #icon = readIcons();
 
   constructor(parts: RendererParts) {
     this.#parts = parts;
@@ -80,10 +82,7 @@ export class Renderer {
     return this.#eta.render(join('/', view), {
       m: model,
       ...bound(words),
-      icon: (name: string) =>
-        new Markup(
-          `<svg class="icon" aria-hidden="true"><use href="${assets.url('icons.svg')}#${name}"></use></svg>`,
-        ),
+      icon: this.#icon,
       csrf: new Markup(
         facts.csrfToken === undefined
           ? ''

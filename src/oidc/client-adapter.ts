@@ -109,6 +109,12 @@ export function installClients(
     postLogoutRedirectUriAllowed(this: BuiltClient, uri: string): boolean {
       return postLogoutRedirectUriMatches(recordFrom(this), uri);
     },
+    // RFC 6749 §4.1.2.1: what is wrong with `token` is the type, not the fragment that would be its default mode. The
+    // core, which looks at the mode first, refuses the type right after; repeated words it reads as one.
+    responseModeAllowed(this: BuiltClient, mode: string, responseType: string | undefined): boolean {
+      const isOffered = (responseType ?? '').split(' ').every(word => ['', 'code', 'none'].includes(word));
+      return !isOffered || recordFrom(this).responseModes.some(allowed => allowed === mode);
+    },
   });
 
   const ofAccounts = accountClient(issuer);

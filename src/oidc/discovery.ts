@@ -1,8 +1,14 @@
 import { type Config, LOCALES } from '../config/config.js';
 import type { ServedRing } from '../keys/key-ring.js';
-import { ACR_ONE_FACTOR, ACR_TWO_FACTORS, CLIENT_AUTH_METHODS, GRANT_TYPES } from '../protocol.js';
+import {
+  ACR_ONE_FACTOR,
+  ACR_TWO_FACTORS,
+  CLIENT_AUTH_METHODS,
+  GRANT_TYPES,
+  REQUEST_OBJECT_ALGORITHMS,
+} from '../protocol.js';
 import { identityScopes, supportedClaims } from './accounts.js';
-import { DPOP_ALGORITHMS, REQUEST_OBJECT_ALGORITHMS } from './provider.js';
+import { DPOP_ALGORITHMS } from './provider.js';
 import { ROUTES } from './routes.js';
 import { signingAlgorithms } from './signing-keys.js';
 

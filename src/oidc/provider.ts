@@ -7,7 +7,13 @@ import type { SecretHasher } from '../crypto/secret-hash.js';
 import type { Database } from '../database/connect.js';
 import type { RecordCache } from '../database/record-cache.js';
 import type { KeyRing } from '../keys/key-ring.js';
-import { ACR_ONE_FACTOR, ACR_TWO_FACTORS, CLIENT_AUTH_METHODS, GRANT_TYPES } from '../protocol.js';
+import {
+  ACR_ONE_FACTOR,
+  ACR_TWO_FACTORS,
+  CLIENT_AUTH_METHODS,
+  GRANT_TYPES,
+  REQUEST_OBJECT_ALGORITHMS,
+} from '../protocol.js';
 import type { ResourceServer } from '../resources/resource-server.js';
 import type { User } from '../users/user.js';
 import { Accounts, claimsByScope, identityScopes } from './accounts.js';
@@ -31,6 +37,7 @@ import type { PollLimit } from './polling.js';
 import { installRefreshRotation, mayRotate, type RefreshRotation } from './refresh-rotation.js';
 import { installReplayDetection } from './replay-detection.js';
 import { ResourceIndicators } from './resource-indicators.js';
+import { installResponseRules } from './response-rules.js';
 import { ROUTES } from './routes.js';
 import { stampTokens, userTokenClaims } from './token-claims.js';
 import type { TokenPolicy } from './token-policy.js';
@@ -60,7 +67,6 @@ export interface ProviderParts {
 }
 
 export const DPOP_ALGORITHMS = ['ES256', 'EdDSA'] as const;
-export const REQUEST_OBJECT_ALGORITHMS = ['ES256', 'RS256', 'PS256', 'EdDSA'] as const;
 
 export interface BuiltProvider {
   readonly provider: Provider;
@@ -174,6 +180,7 @@ export function buildProvider(parts: ProviderParts, jwks: { keys: unknown[] }): 
   installed = installClients(provider, parts.clients, config.issuer);
   installClientAuthentication(provider, installed, parts);
   installReplayDetection(provider, parts);
+  installResponseRules(provider);
   installRefreshRotation(provider, parts.rotation);
   installOfflineAccess(provider);
   installOwnAccessTokens(provider, parts.ownAccessTokens);

@@ -47,6 +47,8 @@ export interface Started {
   stop(): void;
   /** When `words` have been written to the log or to stdout. */
   saying(words: string): Promise<void>;
+  /** What the expression finds in what was told to the person, on stderr. */
+  telling(words: RegExp): Promise<RegExpExecArray>;
   /** Exit codes with which it ended at once. */
   readonly abandoned: readonly number[];
 }
@@ -93,6 +95,14 @@ export function start(
     abandoned,
     stop: () => {
       for (const listener of listeners) listener();
+    },
+    async telling(words) {
+      for (;;) {
+        const found = words.exec(stderr.text);
+        if (found !== null) return found;
+        if (isOver) throw new Error(`it ended without telling ${words}:\n${stderr.text}\n${log.text}`);
+        await new Promise(resolve => setTimeout(resolve, 10));
+      }
     },
     async saying(words) {
       while (!log.text.includes(words) && !stdout.text.includes(words)) {

@@ -55,6 +55,40 @@ describe('the examples in a browser', function () {
     });
   });
 
+  describe('the web server, renewing the access token each time', () => {
+    let example: RunningExample;
+    let opened: OpenedPage;
+    before(async () => {
+      example = await examples.start('server-side', { RENEW_BEFORE: '3600' });
+      await example.saying(/order desk at/);
+      opened = await openPage();
+    });
+    after(async () => {
+      await opened?.close();
+      await example?.stop();
+    });
+
+    it('refreshes, also in two tabs at once, until the session is ended elsewhere; then it asks to sign in', async () => {
+      const { page, context } = opened;
+      const home = `http://localhost:${examples.port}/`;
+      await page.goto(home);
+      await page.click('text=Sign in');
+      await signIn(page);
+      await page.waitForURL(home);
+      const other = await context.newPage();
+      for (let round = 0; round < 2; round += 1) {
+        await Promise.all([page.goto(`${home}orders`), other.goto(`${home}orders`)]);
+        for (const one of [page, other]) expect(await one.textContent('main')).to.match(ORDERS);
+      }
+      const { email } = examples.demo.facts.user;
+      const database = { CLAVIGER_DATABASE_URL: 'sqlite:.claviger/demo.sqlite' };
+      const ended = await examples.demo.run(`npx claviger session end --user ${email} --all --yes`, database);
+      expect(ended.exitCode, ended.stderr).to.equal(0);
+      await page.goto(`${home}orders`);
+      expect(page.url()).to.match(new RegExp(`^${examples.issuer}/interaction/`));
+    });
+  });
+
   describe('the page without a server', () => {
     let example: RunningExample;
     let opened: OpenedPage;

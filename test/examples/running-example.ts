@@ -4,8 +4,8 @@ import { existsSync, symlinkSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { ROOT, scriptOf } from '../docs/fenced-blocks.js';
 import { type RunningDemo, startDemo } from '../docs/running-demo.js';
-import { FormBrowser } from '../support/form-browser.js';
 import { freePort } from '../support/chromium.js';
+import { FormBrowser } from '../support/form-browser.js';
 
 const MOST_PAGES = 8;
 
@@ -47,10 +47,12 @@ export class Examples {
   }
 
   /** Registers the example's client and starts it. */
-  async start(example: string): Promise<RunningExample> {
-    const registered = await this.demo.run(this.#here(scriptOf(`docs/examples/${example}/README.md`, 'example-register')));
+  async start(example: string, env: Readonly<Record<string, string>> = {}): Promise<RunningExample> {
+    const registered = await this.demo.run(
+      this.#here(scriptOf(`docs/examples/${example}/README.md`, 'example-register')),
+    );
     if (registered.exitCode !== 0) throw new Error(registered.stderr);
-    return this.#started(example, 'example-run', { PORT: String(this.port) });
+    return this.#started(example, 'example-run', { PORT: String(this.port), ...env });
   }
 
   /** A person's browser without scripts. */

@@ -7,7 +7,7 @@ import { parse } from 'node-html-parser';
 import { contentSecurityPolicy } from '../../src/http/render.js';
 import { router } from '../../src/http/router.js';
 import { type Gallery, openGallery } from '../views/gallery.js';
-import { SAMPLES } from '../views/samples.js';
+import { sampleOf } from '../views/samples.js';
 
 describe('rendering', () => {
   const open: Server[] = [];
@@ -32,7 +32,7 @@ describe('rendering', () => {
             '/interaction/x1',
             {
               methods: ['GET'],
-              answer: ctx => renderer.render(ctx, 'sign-in', SAMPLES['sign-in'].failed, 422),
+              answer: ctx => renderer.render(ctx, 'sign-in', sampleOf('sign-in', 'failed'), 422),
             },
           ],
         ]),
@@ -87,7 +87,7 @@ describe('rendering', () => {
   });
 
   it('offers the language as a link where no form is protected', () => {
-    const html = openGallery().renderer.page('error', SAMPLES.error.unexpected, {
+    const html = openGallery().renderer.page('error', sampleOf('error', 'unexpected'), {
       locale: 'en',
       returnTo: '/x',
     });
@@ -100,7 +100,7 @@ describe('rendering', () => {
     const { renderer } = openGallery();
     const said = (timeZone?: string): string | undefined =>
       parse(
-        renderer.page('error', SAMPLES.error.unexpected, {
+        renderer.page('error', sampleOf('error', 'unexpected'), {
           locale: 'de',
           csrfToken: 'x',
           returnTo: '/',
@@ -119,7 +119,7 @@ describe('rendering', () => {
       helpUrl: '',
       privacyUrl: '',
     });
-    const html = renderer.page('error', SAMPLES.error.stopped, {
+    const html = renderer.page('error', sampleOf('error', 'stopped'), {
       locale: 'en',
       csrfToken: 'x',
       returnTo: '/',

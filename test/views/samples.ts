@@ -501,3 +501,9 @@ export function hostile<T>(model: T, name = ''): T {
   if (typeof model !== 'object' || model === null) return model;
   return Object.fromEntries(Object.entries(model).map(([key, value]) => [key, hostile(value, key)])) as T;
 }
+
+export function sampleOf<V extends ViewName>(view: V, shape: string): Views[V] {
+  const model = SAMPLES[view][shape];
+  if (model === undefined) throw new TypeError(`no sample ${view}/${shape}`);
+  return model;
+}

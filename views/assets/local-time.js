@@ -1,12 +1,12 @@
 // Times are written in UTC; here they are said again in the time zone of the browser.
-const FORMS = {
-  instant: { day: 'numeric', month: 'long', year: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' },
-  day: { day: 'numeric', month: 'long', year: 'numeric' },
-};
 const { lang } = document.documentElement;
+const locale = lang === 'en' ? 'en-GB' : lang;
+const day = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'long', year: 'numeric' });
+const hour = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 
 for (const time of document.querySelectorAll('time[data-local]')) {
-  const format = new Intl.DateTimeFormat(lang === 'en' ? 'en-GB' : lang, FORMS[time.dataset.local]);
+  const instant = new Date(time.dateTime);
   time.title = time.textContent;
-  time.textContent = format.format(new Date(time.dateTime));
+  time.textContent =
+    time.dataset.local === 'day' ? day.format(instant) : `${day.format(instant)}, ${hour.format(instant)}`;
 }

@@ -68,6 +68,8 @@ function prepare(form) {
   const kind = form.dataset.passkey;
   const status = form.querySelector('[data-passkey-status]');
   form.querySelector('[data-passkey-start]').addEventListener('click', async () => {
+    // Before the ceremony: afterwards the browser would not send the form and the new passkey would be lost.
+    if (!form.reportValidity()) return;
     status.textContent = '';
     try {
       await perform(form, kind);

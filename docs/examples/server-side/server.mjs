@@ -5,6 +5,8 @@ import * as oidc from 'openid-client';
 
 const { ISSUER = 'http://localhost:4400', CLIENT_ID, CLIENT_SECRET, PORT = '3000' } = process.env;
 const { RESOURCE = 'https://api.example.test/orders', API_URL = 'http://localhost:3001/orders' } = process.env;
+/** Seconds before its end at which an access token is renewed. */
+const { RENEW_BEFORE = '30' } = process.env;
 const origin = `http://localhost:${PORT}`;
 const issuer = new URL(ISSUER);
 const config = await oidc.discovery(issuer, CLIENT_ID, {}, oidc.ClientSecretBasic(CLIENT_SECRET), {
@@ -38,15 +40,13 @@ async function accessTokenOf(visitor) {
     // The old refresh token is used up: keep the new one before anything else.
     keep(visitor, { ...visitor.tokens, ...tokens });
   });
-  await visitor.refreshing.finally(() => {
-    visitor.refreshing = undefined;
-  });
+  await visitor.refreshing.finally(() => delete visitor.refreshing);
   return visitor.tokens.access_token;
 }
 
 function keep(visitor, tokens) {
   visitor.tokens = tokens;
-  visitor.refreshAt = Date.now() + (tokens.expires_in - 30) * 1000;
+  visitor.refreshAt = Date.now() + (tokens.expires_in - Number(RENEW_BEFORE)) * 1000;
 }
 
 const escaped = text => String(text).replace(/[&<>"']/g, character => `&#${character.charCodeAt(0)};`);
@@ -57,10 +57,8 @@ const app = express();
 app.get('/', (req, res) => {
   const person = visitorOf(req)?.person;
   if (person === undefined) return res.send(page('<a href="/sign-in">Sign in</a>'));
-  res.send(
-    page(`<p>Hello ${escaped(person.name ?? person.email)}</p><a href="/orders">Orders</a>
-      <form method="post" action="/sign-out"><button>Sign out</button></form>`),
-  );
+  const signOut = '<form method="post" action="/sign-out"><button>Sign out</button></form>';
+  res.send(page(`<p>Hello ${escaped(person.name ?? person.email)}</p><a href="/orders">Orders</a>${signOut}`));
 });
 
 app.get('/sign-in', async (req, res) => {
@@ -87,7 +85,7 @@ app.get('/callback', async (req, res) => {
   // Another browser's answer, a reload or the Back button: begin again instead of a dead end.
   if (pending === undefined) return res.redirect('/');
   delete visitor.pending[req.query.state];
-  if (req.query.error !== undefined) return res.send(page('<p>You are not signed in.</p><a href="/sign-in">Sign in</a>'));
+  if (req.query.error !== undefined) return res.redirect('/');
   // Checks state and issuer of the answer, and signature, audience, times and nonce of the ID token.
   const tokens = await oidc.authorizationCodeGrant(config, new URL(req.url, origin), {
     pkceCodeVerifier: pending.codeVerifier,

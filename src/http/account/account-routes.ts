@@ -1,3 +1,4 @@
+import type { Form } from '../form-body.js';
 import { PageRefusal } from '../page-refusal.js';
 import { type Answer, type PageRouteParts, pageRoute } from '../page-route.js';
 import type { Route } from '../router.js';
@@ -37,6 +38,9 @@ import {
 
 /** Changes of what opens the account, or its end: only for who has just signed in (requirement 94). */
 const SENSITIVE = { isSensitive: true };
+const SENSITIVE_ACT = { isSensitive: () => true };
+/** The first click only leads to the page that says what happens, which asks for itself and is come back to. */
+const SENSITIVE_ONCE_CONFIRMED = { isSensitive: (form: Form) => form.get('confirmed') === 'yes' };
 
 /** Every page that people have about themselves. */
 export function accountRoutes(parts: AccountParts, pages: PageRouteParts): Map<string, Route> {
@@ -64,50 +68,50 @@ export function accountRoutes(parts: AccountParts, pages: PageRouteParts): Map<s
       post: doorway.act(PATHS.profile, profile, saveProfile(parts)),
     },
     [`${PATHS.profile}/email`]: {
-      post: doorway.act(PATHS.profile, profile, changeEmail(parts), SENSITIVE),
+      post: doorway.act(PATHS.profile, profile, changeEmail(parts), SENSITIVE_ACT),
     },
     [DELETE_PATH]: {
       get: doorway.page(DELETE_PATH, deletion, SENSITIVE),
-      post: doorway.act(DELETE_PATH, deletion, deleteAccount(parts), SENSITIVE),
+      post: doorway.act(DELETE_PATH, deletion, deleteAccount(parts), SENSITIVE_ONCE_CONFIRMED),
     },
 
     [PATHS.security]: { get: doorway.page(PATHS.security, security) },
     [`${PATHS.security}/password`]: {
-      post: doorway.act(PATHS.security, security, changePassword(parts), SENSITIVE),
+      post: doorway.act(PATHS.security, security, changePassword(parts), SENSITIVE_ACT),
     },
     [TOTP_PATH]: {
       get: doorway.page(TOTP_PATH, totp, SENSITIVE),
-      post: doorway.act(PATHS.security, security, beginTotp(enrolling), SENSITIVE),
+      post: doorway.act(TOTP_PATH, totp, beginTotp(enrolling), SENSITIVE_ACT),
     },
     [`${TOTP_PATH}/confirm`]: {
-      post: doorway.act(TOTP_PATH, totp, addTotp(parts, enrolling), SENSITIVE),
+      post: doorway.act(TOTP_PATH, totp, addTotp(parts, enrolling), SENSITIVE_ACT),
     },
     [REMOVE_TOTP_PATH]: {
       get: doorway.page(REMOVE_TOTP_PATH, totpRemoval, SENSITIVE),
-      post: doorway.act(REMOVE_TOTP_PATH, totpRemoval, takeTotpAway(parts), SENSITIVE),
+      post: doorway.act(REMOVE_TOTP_PATH, totpRemoval, takeTotpAway(parts), SENSITIVE_ONCE_CONFIRMED),
     },
     [`${PATHS.security}/recovery-codes`]: {
-      post: doorway.act(PATHS.security, security, renewRecoveryCodes(parts), SENSITIVE),
+      post: doorway.act(PATHS.security, security, renewRecoveryCodes(parts), SENSITIVE_ACT),
     },
     [PASSKEYS_PATH]: {
-      post: doorway.act(PATHS.security, security, registerPasskey(parts, passkey), SENSITIVE),
+      post: doorway.act(PATHS.security, security, registerPasskey(parts, passkey), SENSITIVE_ACT),
     },
     [`${PASSKEYS_PATH}/rename`]: {
       post: doorway.act(PATHS.security, security, nameOfPasskey(parts)),
     },
     [REMOVE_PASSKEY_PATH]: {
       get: doorway.page(REMOVE_PASSKEY_PATH, passkeyRemoval, SENSITIVE),
-      post: doorway.act(PATHS.security, security, takePasskeyAway(parts), SENSITIVE),
+      post: doorway.act(PATHS.security, security, takePasskeyAway(parts), SENSITIVE_ONCE_CONFIRMED),
     },
     [`${IDENTITIES_PATH}/link`]: {
-      post: doorway.act(PATHS.security, security, beginLink(parts, upstream), SENSITIVE),
+      post: doorway.act(PATHS.security, security, beginLink(parts, upstream), SENSITIVE_ACT),
     },
     [`${PATHS.upstreamCallback}/*`]: {
       get: doorway.act(PATHS.security, security, finishLink(parts, upstream)),
     },
     [UNLINK_PATH]: {
       get: doorway.page(UNLINK_PATH, unlinking, SENSITIVE),
-      post: doorway.act(PATHS.security, security, unlink(parts), SENSITIVE),
+      post: doorway.act(PATHS.security, security, unlink(parts), SENSITIVE_ONCE_CONFIRMED),
     },
 
     [PATHS.access]: { get: doorway.page(PATHS.access, access) },

@@ -1,5 +1,6 @@
 import type { Context } from 'koa';
 import type { RequestFacts } from '../../audit/events.js';
+import { isAppError } from '../../errors.js';
 import type { CurrentSession } from '../../oidc/sessions.js';
 import { ACR_TWO_FACTORS } from '../../protocol.js';
 import type { Acting } from '../../users/people-context.js';
@@ -74,11 +75,11 @@ export class Doorway {
    * @param path of the page that holds the form
    * @param show that page, for a form that is refused
    */
-  act(path: string, show: Show, act: Act, { isSensitive = false } = {}): Answer {
+  act(path: string, show: Show, act: Act, { isSensitive = (_form: Form): boolean => false } = {}): Answer {
     return async ctx => {
-      const visitor = await this.#visitor(ctx, path, isSensitive);
-      if (visitor === undefined) return;
       const form = ctx.method === 'POST' ? formOf(ctx) : NO_FORM;
+      const visitor = await this.#visitor(ctx, path, isSensitive(form));
+      if (visitor === undefined) return;
       const outcome = await outcomeOf(() => act(ctx, visitor, form));
       if ('faults' in outcome) {
         await show(ctx, visitor, outcome);
@@ -86,13 +87,22 @@ export class Doorway {
         return;
       }
       // A copy of the cookie from before the change opens nothing after it.
-      if (isSensitive && ('notice' in outcome || 'page' in outcome)) {
-        await this.#parts.sessions.renew(ctx);
+      if (isSensitive(form) && ('notice' in outcome || 'page' in outcome)) {
+        await this.#renew(ctx);
       }
       if ('page' in outcome) return outcome.page(ctx);
       if ('notice' in outcome) this.#flash.set(ctx, visitor.user.id, outcome.notice);
       this.redirect(ctx, outcome.to ?? path);
     };
+  }
+
+  /** A new cookie for this session. Ended meanwhile, it has none: the next page asks to sign in. */
+  async #renew(ctx: Context): Promise<void> {
+    try {
+      await this.#parts.sessions.renew(ctx);
+    } catch (error) {
+      if (!isAppError(error, 'stale')) throw error;
+    }
   }
 
   /** @param path below the issuer */

@@ -1,4 +1,5 @@
 import { minutesOf, setPassword } from '../../users/set-password.js';
+import { DeviceCookie } from '../interaction/device-cookie.js';
 import type { FieldFault } from '../view-models.js';
 import { good } from './account-page.js';
 import type { AccountParts } from './account-parts.js';
@@ -6,12 +7,13 @@ import type { Act, Visitor } from './doorway.js';
 
 /** Every other session ends with it: whoever is inside with the old password is out. */
 export function changePassword(parts: AccountParts): Act {
-  return async (_ctx, visitor, form) => {
+  const devices = new DeviceCookie(parts.context.config.issuer);
+  return async (ctx, visitor, form) => {
     const { user, acting } = visitor;
     const password = form.text('password');
     if (user.hasPassword) {
       const current = form.text('current_password');
-      const fault = await faultOfCurrent(parts, visitor, current);
+      const fault = await faultOfCurrent(parts, visitor, current, devices.get(ctx));
       if (fault !== undefined) return { faults: [fault] };
       if (password.normalize('NFC') === current.normalize('NFC')) {
         return { faults: [{ field: 'password', message: 'password.same' }] };
@@ -22,16 +24,20 @@ export function changePassword(parts: AccountParts): Act {
   };
 }
 
-/** A guess here counts as much as one at the door: an unlocked browser is no way around the limits. */
+/**
+ * A guess here counts as much as one at the door: an unlocked browser is no way around the limits. It counts for this
+ * device, so that strangers who guess elsewhere do not keep the owner from changing the password.
+ */
 async function faultOfCurrent(
   { signIn }: AccountParts,
   { user, acting: { facts } }: Visitor,
   password: string,
+  deviceToken: string | undefined,
 ): Promise<FieldFault | undefined> {
   const field = 'current_password';
   if (password === '') return { field, message: 'password.required' };
   if (facts === undefined) throw new TypeError('a request has facts');
-  const answer = await signIn.password({ email: user.email, password, facts });
+  const answer = await signIn.password({ email: user.email, password, facts, deviceToken });
   if (answer.status === 'accepted' && answer.user.id === user.id) return undefined;
   if (answer.status !== 'throttled') return { field, message: 'password.wrong' };
   return { field, message: 'sign_in.throttled', values: { minutes: minutesOf(answer.retryAfter) } };

@@ -3,7 +3,7 @@ import type { Profile } from '../../users/user.js';
 import type { FieldFault } from '../view-models.js';
 
 /** Standard claims (OpenID Connect Core §5.1) that people write themselves. */
-export const EDITABLE_CLAIMS = [
+const EDITABLE_CLAIMS = [
   'name',
   'given_name',
   'family_name',

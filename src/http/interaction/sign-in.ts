@@ -159,7 +159,8 @@ export class SignInPages {
     const factors = await signIn.factorsOf(user);
     const hasOne = factors.hasTotp || factors.passkeys.length > 0;
     const needs = hasOne ? 'second_factor' : 'enrolment';
-    await this.#conclusion.goOn(ctx, pending, { user, amr: session.amr, needs }, session.authenticatedAt);
+    const at = Math.max(session.authenticatedAt, user.passwordChangedAt ?? 0);
+    await this.#conclusion.goOn(ctx, pending, { user, amr: session.amr, needs }, at);
     return true;
   }
 
@@ -178,10 +179,10 @@ export class SignInPages {
   }
 }
 
-/** A password that was changed since is not the one that was typed. */
-function isRecent(session: CurrentSession, user: User, now: number): boolean {
-  const { authenticatedAt } = session;
-  return now - authenticatedAt <= RECENT_FOR && (user.passwordChangedAt ?? 0) <= authenticatedAt;
+/** A password that was changed since is not the one that was typed. Sessions count whole seconds. */
+function isRecent({ authenticatedAt }: CurrentSession, user: User, now: number): boolean {
+  const changedAt = Math.floor((user.passwordChangedAt ?? 0) / 1000) * 1000;
+  return now - authenticatedAt <= RECENT_FOR && changedAt <= authenticatedAt;
 }
 
 /** OpenID Connect Core §3.1.2.1; what is no address is nothing to show. */

@@ -11,7 +11,7 @@ import type { RunningServer } from '../../../src/server.js';
 import { createUser } from '../../../src/users/change-user.js';
 import type { PeopleContext } from '../../../src/users/people-context.js';
 import type { User } from '../../../src/users/user.js';
-import { FormBrowser, type Landing } from '../../support/form-browser.js';
+import { FormBrowser, type Landing, roundRobin } from '../../support/form-browser.js';
 import { installMovedTime, type MovedTime } from '../../support/moved-time.js';
 import {
   type Answer,
@@ -32,22 +32,26 @@ export interface ConnectedClient {
   readonly refreshToken: string;
 }
 
-/** One node with people, whose time a test moves. */
+/** Nodes with people, whose time a test moves. */
 export class AccountWorld {
   readonly time: MovedTime = installMovedTime();
   readonly #cluster: Cluster;
-  #node: RunningServer | undefined;
   #context: PeopleContext | undefined;
   #access: Access | undefined;
 
-  constructor(url: string) {
+  readonly #issuer: string;
+
+  constructor(url: string, issuer = ISSUER) {
+    this.#issuer = issuer;
     const { clock, databaseClockOffset } = this.time;
-    const env = { CLAVIGER_OUTBOUND_ALLOWED_NETWORKS: '127.0.0.1/32' };
+    const env = { CLAVIGER_ISSUER: issuer, CLAVIGER_OUTBOUND_ALLOWED_NETWORKS: '127.0.0.1/32' };
     this.#cluster = new Cluster({ url, clock, databaseClockOffset, env });
   }
 
-  async start(upstreamProviders: readonly UpstreamProvider[] = []): Promise<void> {
-    this.#node = await this.#cluster.start({ hasTimers: false, upstreamProviders });
+  async start(upstreamProviders: readonly UpstreamProvider[] = [], nodes = 1): Promise<void> {
+    for (let count = 0; count < nodes; count += 1) {
+      await this.#cluster.start({ hasTimers: false, upstreamProviders });
+    }
     const { database, keys, nodeId, config } = await this.#cluster.operator();
     const access = openAccess({ database, nodeId, keys });
     this.#access = access;
@@ -69,8 +73,9 @@ export class AccountWorld {
   }
 
   get node(): RunningServer {
-    if (this.#node === undefined) throw new Error('start it first');
-    return this.#node;
+    const [node] = this.#cluster.nodes;
+    if (node === undefined) throw new Error('start it first');
+    return node;
   }
 
   get context(): PeopleContext {
@@ -93,7 +98,7 @@ export class AccountWorld {
   }
 
   browser(): FormBrowser {
-    return new FormBrowser({ pick: () => `http://127.0.0.1:${this.node.port}` });
+    return new FormBrowser({ issuer: this.#issuer, pick: roundRobin(this.#cluster.nodes) });
   }
 
   /** A browser in which this person has just signed in, at `path` of the account. */
@@ -110,9 +115,18 @@ export class AccountWorld {
     return browser.submit('input[name="password"]', { ...(asksWho ? { email } : {}), password });
   }
 
+  /** Another browser with the cookies that this one had at some time. */
+  async thief(cookies: Readonly<Record<string, string>>): Promise<FormBrowser> {
+    const browser = this.browser();
+    for (const [name, value] of Object.entries(cookies)) {
+      await browser.jar.setCookie(`${name}=${value}; Path=/`, this.#issuer);
+    }
+    return browser;
+  }
+
   async moveBy(seconds: number): Promise<void> {
     this.time.moveBy(seconds);
-    await this.node.tick();
+    for (const node of this.#cluster.nodes) await node.tick();
   }
 
   /** What has been mailed since the last call. */
@@ -146,7 +160,7 @@ export class AccountWorld {
       },
       OPERATOR,
     );
-    await this.node.tick();
+    for (const node of this.#cluster.nodes) await node.tick();
     if (secret === undefined) throw new Error('a client without a secret');
     return { clientId: client.clientId, clientSecret: secret.clientSecret, record: client };
   }
@@ -189,7 +203,7 @@ export class AccountWorld {
 
 /** Whether the browser stands in front of signing in. */
 export function mustSignIn(browser: FormBrowser): boolean {
-  return new URL(browser.landing.url).pathname.startsWith('/interaction/');
+  return new URL(browser.landing.url).pathname.includes('/interaction/');
 }
 
 export function pathOf(browser: FormBrowser): string {

@@ -58,7 +58,8 @@ describe('what opens an account, on its pages', () => {
       const email = await person();
       const other = await world.signedIn(email);
       const browser = await world.signedIn(email, '/account/security');
-      const before = await sessionCookie(browser);
+      await world.mails();
+      const [before, cookies] = [await sessionCookie(browser), await browser.cookies()];
       expect(before).to.be.a('string');
       await browser.submit(PASSWORD_FORM, { current_password: PASSWORD, password: NEXT_PASSWORD });
       expect(pathOf(browser), browser.describe()).to.equal('/account/security');
@@ -67,6 +68,9 @@ describe('what opens an account, on its pages', () => {
         .to.be.a('string')
         .and.not.equal(before);
       expect(await mailsTo(email)).to.deep.equal(['password-changed']);
+      const thief = await world.thief(cookies);
+      await thief.get('/account');
+      expect(mustSignIn(thief), 'a copy of the cookie from before opens nothing').to.equal(true);
       await other.get('/account');
       expect(mustSignIn(other)).to.equal(true);
       await world.signIn(other, email, PASSWORD);

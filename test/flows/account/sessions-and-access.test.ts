@@ -1,8 +1,9 @@
 import { expect } from 'chai';
 import { appendAuditEvents } from '../../../src/audit/audit-log.js';
-import { forEachDatabase } from '../../support/databases.js';
+import { forEachDatabase, freshSqlite } from '../../support/databases.js';
 import type { FormBrowser } from '../../support/form-browser.js';
-import { AccountWorld, mustSignIn, noticeOf, pathOf } from './account-world.js';
+import { freshDatabase } from '../../support/postgres.js';
+import { AccountWorld, mustSignIn, NEXT_PASSWORD, noticeOf, PASSWORD, pathOf } from './account-world.js';
 
 const TABS = ['', '/profile', '/security', '/access', '/sessions', '/activity'];
 
@@ -146,16 +147,10 @@ describe('sessions and access on the account pages', () => {
     it('signs out: the old cookie opens nothing any more (requirement 19)', async () => {
       const email = await person();
       const browser = await world.signedIn(email);
-      const before = await browser.jar.serialize();
+      const cookies = await browser.cookies();
       await browser.submit('form[action$="/account/sign-out"]');
       expect(browser.landing.text).to.include('You are signed out');
-      const thief = world.browser();
-      for (const cookie of before.cookies) {
-        await thief.jar.setCookie(
-          `${cookie.key}=${cookie.value}; Path=${cookie.path ?? '/'}`,
-          'http://localhost:4400',
-        );
-      }
+      const thief = await world.thief(cookies);
       for (const each of [browser, thief]) {
         await each.get('/account');
         expect(mustSignIn(each), each.describe()).to.equal(true);
@@ -181,7 +176,7 @@ describe('sessions and access on the account pages', () => {
       await browser.get('/account/activity');
       for (;;) {
         expect(browser.landing.text).to.not.include('192.0.2.9');
-        seen.push(browser.landing.root.querySelectorAll('.activity > li').length);
+        seen.push(browser.landing.root.querySelectorAll('[aria-labelledby="h-activity"] li').length);
         if (!browser.has('a[href*="before="]')) break;
         await browser.follow('a[href*="before="]');
       }
@@ -191,13 +186,68 @@ describe('sessions and access on the account pages', () => {
       for (const before of ['0', '-1', "1'", '1e3', '99999999999999999']) {
         const { status, root } = await browser.get(`/account/activity?before=${encodeURIComponent(before)}`);
         expect(status).to.equal(200);
-        expect(root.querySelectorAll('.activity > li')).to.have.length(50);
+        expect(root.querySelectorAll('[aria-labelledby="h-activity"] li')).to.have.length(50);
       }
     });
 
     async function idOf(email: string): Promise<string> {
       const row = await world.database.read(on => on('users').where({ email_key: email }).first('id'));
       return String(row?.id);
+    }
+  });
+
+  it('comes out the same when each request is answered by another node', async () => {
+    const { url, drop } = await freshDatabase();
+    const world = new AccountWorld(url);
+    try {
+      await world.start([], 3);
+      const email = 'many@example.test';
+      await world.person(email);
+      const browser = await world.signedIn(email);
+      const other = await world.signedIn(email);
+      for (let count = 0; count < 3; count += 1) {
+        await browser.get('/account/profile');
+        await browser.submit('input[name="nickname"]', { nickname: `Ada ${count}` });
+        expect(noticeOf(browser), browser.describe()).to.include('Saved');
+        const shown = browser.landing.root.querySelector('input[name="nickname"]')?.getAttribute('value');
+        expect(shown).to.equal(`Ada ${count}`);
+      }
+      await browser.get('/account/security');
+      const fields = { current_password: PASSWORD, password: NEXT_PASSWORD };
+      await browser.submit('form[action$="/security/password"]', fields);
+      expect(noticeOf(browser), browser.describe()).to.include('Password changed');
+      for (let count = 0; count < 3; count += 1) {
+        await other.get('/account');
+        expect(mustSignIn(other)).to.equal(true);
+        await browser.get('/account');
+        expect(mustSignIn(browser)).to.equal(false);
+      }
+    } finally {
+      await world.close();
+      await drop();
+    }
+  });
+
+  it('works below an issuer with a path', async () => {
+    const { url, drop } = await freshSqlite();
+    const world = new AccountWorld(url, 'http://localhost:4400/op');
+    try {
+      await world.start();
+      const email = 'below@example.test';
+      await world.person(email);
+      const browser = await world.signedIn(email, '/account/profile');
+      expect(pathOf(browser)).to.equal('/op/account/profile');
+      await browser.submit('input[name="nickname"]', { nickname: 'Ada' });
+      expect(pathOf(browser)).to.equal('/op/account/profile');
+      expect(noticeOf(browser)).to.include('Saved');
+      await browser.submit('form[action$="/profile/delete"]');
+      expect(pathOf(browser)).to.equal('/op/account/profile/delete');
+      await browser.follow('a[href$="/account/profile"]');
+      await browser.submit('form[action$="/account/sign-out"]');
+      expect(pathOf(browser)).to.equal('/op/account/sign-out');
+    } finally {
+      await world.close();
+      await drop();
     }
   });
 });

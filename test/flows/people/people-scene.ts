@@ -5,13 +5,14 @@ import type { Acting } from '../../../src/users/people-context.js';
 import { makeRecoveryCodes } from '../../../src/users/recovery-codes.js';
 import { confirmTotp, enrolTotp } from '../../../src/users/totp.js';
 import type { FormBrowser, Landing } from '../../support/form-browser.js';
+import { installMovedTime, type MovedTime } from '../../support/moved-time.js';
 import type { ClusterOptions } from '../../support/nodes.js';
 import { type Parameters, type Person, type RelyingParty, Scene } from '../authorization/relying-party.js';
 
 export const WRONG = 'another lamp under bridge';
 export const NEXT_PASSWORD = 'eleven quiet radishes sang';
 
-export interface PeopleSceneOptions extends Omit<ClusterOptions, 'databaseClockOffset'> {
+export interface PeopleSceneOptions extends Omit<ClusterOptions, 'clock' | 'databaseClockOffset'> {
   readonly nodes?: number;
 }
 
@@ -22,28 +23,26 @@ export interface Authenticator {
   readonly recoveryCodes: readonly string[];
 }
 
-/** A scene whose database's time a test moves. */
+/** A scene whose time a test moves. */
 export class PeopleScene {
   readonly scene: Scene;
-  readonly #moved: { ms: number };
+  readonly #time: MovedTime;
 
-  private constructor(scene: Scene, moved: { ms: number }) {
+  private constructor(scene: Scene, time: MovedTime) {
     this.scene = scene;
-    this.#moved = moved;
+    this.#time = time;
   }
 
   static async open({ nodes = 1, ...options }: PeopleSceneOptions): Promise<PeopleScene> {
-    const moved = { ms: 0 };
-    const scene = await Scene.open(
-      { ...options, databaseClockOffset: () => moved.ms },
-      { nodes, hasTimers: false },
-    );
-    return new PeopleScene(scene, moved);
+    const time = installMovedTime();
+    const { clock, databaseClockOffset } = time;
+    const scene = await Scene.open({ ...options, clock, databaseClockOffset }, { nodes, hasTimers: false });
+    return new PeopleScene(scene, time);
   }
 
-  /** The database's time; what only the database judges. */
-  moveBy(seconds: number): void {
-    this.#moved.ms += seconds * 1000;
+  async moveBy(seconds: number): Promise<void> {
+    this.#time.moveBy(seconds);
+    await this.tick();
   }
 
   /** Tells every node what changed. */
@@ -100,8 +99,9 @@ export class PeopleScene {
     return browser;
   }
 
-  close(): Promise<void> {
-    return this.scene.close();
+  async close(): Promise<void> {
+    await this.scene.close();
+    this.#time.restore();
   }
 }
 

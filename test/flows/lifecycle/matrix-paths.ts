@@ -1,0 +1,244 @@
+import type { FormBrowser, Landing } from '../../support/form-browser.js';
+import type { Answer } from '../../support/nodes.js';
+import { type Person, walk } from '../../support/people.js';
+import { type Attempt, CLIENT_ORIGIN, type RelyingParty } from '../../support/relying-party.js';
+import { CIBA, DEVICE, type LifecycleScene, OPAQUE_RESOURCE } from './lifecycle-scene.js';
+
+/** Milliseconds in which every node must know. */
+const WITHIN = 1000;
+
+/** Someone who is signed in, and a client of theirs that nothing else in the test uses. */
+export interface Held {
+  readonly scene: LifecycleScene;
+  readonly person: Person;
+  readonly browser: FormBrowser;
+  readonly party: RelyingParty;
+}
+
+/**
+ * What happened, in a word or two: `token`, `active`, `code`, what is asked for (`sign-in`, `consent`), or the error.
+ */
+export type Outcome = string;
+
+interface Path {
+  readonly name: string;
+  /** What the client has before the change; what it then tries, on another node than the change was made on. */
+  prepare(held: Held): Promise<() => Promise<Outcome>>;
+}
+
+const OTHER = -1;
+
+function outcomeOf({ status, json }: Answer): Outcome {
+  if (status !== 200) return String(json.error ?? status);
+  const scopes = String(json.scope ?? '').split(' ');
+  return scopes.includes('orders.read') ? 'token' : 'token without the scope';
+}
+
+/** What the page that a browser has come to wants, or what the client is told. */
+function landed({ departure, root, status }: Landing): Outcome {
+  if (departure !== undefined) return departure.parameters.error ?? 'code';
+  if (root.querySelector('input[name="password"]') !== null) return 'sign-in';
+  if (root.querySelector('button[name="answer"][value="allow"]') !== null) return 'consent';
+  return status === 200 ? 'page' : `page ${status}`;
+}
+
+/** Asked again until it says `dead`, or for a second: nothing is obtained meanwhile, an old answer is only given once more. */
+async function until(dead: Outcome, ask: () => Promise<Outcome>): Promise<Outcome> {
+  const end = performance.now() + WITHIN;
+  for (;;) {
+    const outcome = await ask();
+    if (outcome === dead || performance.now() > end) return outcome;
+  }
+}
+
+/** Both other nodes of a trio, the only other of a pair. */
+function others({ scene, party }: Held): RelyingParty[] {
+  return scene.cluster.nodes.slice(1).map((_node, index) => scene.at(party, index + 1));
+}
+
+async function worst(held: Held, dead: Outcome, ask: (party: RelyingParty) => Promise<Outcome>): Promise<Outcome> {
+  const outcomes = await Promise.all(others(held).map(party => until(dead, () => ask(party))));
+  return outcomes.find(outcome => outcome !== dead) ?? dead;
+}
+
+async function introspected(held: Held, token: string): Promise<Outcome> {
+  const resourceServer = held.scene.introspector;
+  return worst({ ...held, party: resourceServer }, 'inactive', async party => {
+    const { status, json } = await party.ask('/oauth2/introspect', { token });
+    return status !== 200 ? String(status) : json.active === true ? 'active' : 'inactive';
+  });
+}
+
+/** A device shows a code; its person types it in, in the browser of before. */
+async function device({ party }: Held): Promise<{ deviceCode: string; userCode: string }> {
+  const { json, status, text } = await party.ask('/oauth2/device', { scope: 'openid orders.read' });
+  if (status !== 200) throw new Error(`${status} ${text}`);
+  return { deviceCode: String(json.device_code), userCode: String(json.user_code) };
+}
+
+/** As far as it goes without a password. */
+async function connect(browser: FormBrowser, userCode: string, allows: boolean): Promise<Outcome> {
+  await browser.get('/oauth2/device/verify');
+  await browser.submit('main form', { user_code: userCode });
+  const button = 'button[name="confirm"]';
+  if (!browser.has(button)) return `no such code (${browser.landing.status})`;
+  await browser.submit(button, {}, { button });
+  const asked = landed(browser.landing);
+  if (asked !== 'consent' || !allows) return asked === 'page' ? 'connected' : asked;
+  const allow = 'button[name="answer"][value="allow"]';
+  await browser.submit(allow, {}, { button: allow });
+  return landed(browser.landing) === 'page' ? 'connected' : browser.describe();
+}
+
+function poll({ scene, party }: Held, grant: Record<string, string>): Promise<Answer> {
+  return scene.at(party, OTHER).ask('/oauth2/token', grant);
+}
+
+async function backchannel({ party, person }: Held): Promise<string> {
+  const { json, status, text } = await party.ask('/oauth2/ciba', {
+    scope: 'openid orders.read',
+    login_hint: person.email,
+  });
+  if (status !== 200) throw new Error(`${status} ${text}`);
+  return String(json.auth_req_id);
+}
+
+function open({ browser, scene }: Held, { url }: Attempt): Promise<Landing> {
+  const elsewhere = browser.window(() => `http://127.0.0.1:${scene.node(OTHER).port}`);
+  return elsewhere.get(url, { from: CLIENT_ORIGIN });
+}
+
+/** Refused tokens give their grant away, so each path has a client of its own. */
+export const PATHS: readonly Path[] = [
+  {
+    name: 'refresh',
+    async prepare({ scene, party, browser, person }) {
+      const { json } = await scene.tokens(party, browser, person);
+      return async () => outcomeOf(await scene.at(party, OTHER).refresh(String(json.refresh_token)));
+    },
+  },
+  {
+    name: 'refresh with offline_access',
+    async prepare({ scene, party, browser, person }) {
+      const refreshToken = await scene.refreshToken(party, browser, person);
+      return async () => outcomeOf(await scene.at(party, OTHER).refresh(refreshToken));
+    },
+  },
+  {
+    name: 'code in flight',
+    async prepare({ scene, party, browser, person }) {
+      const { attempt, code } = await scene.code(party, browser, person);
+      return async () => outcomeOf(await scene.at(party, OTHER).redeem(attempt, code));
+    },
+  },
+  {
+    name: 'approved device',
+    async prepare(held) {
+      const { deviceCode, userCode } = await device(held);
+      const outcome = await connect(held.browser.window(), userCode, true);
+      if (outcome !== 'connected') throw new Error(outcome);
+      return async () => outcomeOf(await poll(held, { grant_type: DEVICE, device_code: deviceCode }));
+    },
+  },
+  {
+    name: 'device not yet approved',
+    async prepare(held) {
+      const { deviceCode, userCode } = await device(held);
+      return async () => {
+        const asked = await connect(held.browser.window(), userCode, held.scene.isControl);
+        const polled = outcomeOf(await poll(held, { grant_type: DEVICE, device_code: deviceCode }));
+        return `${asked}, ${polled}`;
+      };
+    },
+  },
+  {
+    name: 'CIBA',
+    async prepare(held) {
+      const id = await backchannel(held);
+      await held.scene.confirm(held.person);
+      return async () => outcomeOf(await poll(held, { grant_type: CIBA, auth_req_id: id }));
+    },
+  },
+  {
+    name: 'introspection of a JWT',
+    async prepare(held) {
+      const { json } = await held.scene.tokens(held.party, held.browser, held.person);
+      return () => introspected(held, String(json.access_token));
+    },
+  },
+  {
+    name: 'introspection of an opaque token',
+    async prepare(held) {
+      const parameters = { resource: OPAQUE_RESOURCE };
+      const { json } = await held.scene.tokens(held.party, held.browser, held.person, parameters);
+      return () => introspected(held, String(json.access_token));
+    },
+  },
+  {
+    name: 'userinfo',
+    async prepare(held) {
+      const { json } = await held.scene.tokens(held.party, held.browser, held.person);
+      return () =>
+        worst(held, '401', async party => String((await party.userinfo(String(json.access_token))).status));
+    },
+  },
+  {
+    name: 'silent sign-in',
+    async prepare(held) {
+      const { scene, party, browser, person } = held;
+      await scene.code(party, browser, person);
+      return async () => {
+        return landed(await open(held, party.attempt({ scope: 'openid orders.read', prompt: 'none' })));
+      };
+    },
+  },
+  {
+    name: 'PAR in flight',
+    async prepare(held) {
+      const { scene, party, browser, person } = held;
+      await scene.code(party, browser, person);
+      const attempt = party.attempt({ scope: 'openid orders.read' });
+      const { json, status, text } = await party.ask('/oauth2/par', attempt.parameters);
+      if (status !== 201) throw new Error(`${status} ${text}`);
+      const query = new URLSearchParams({
+        client_id: party.client.clientId,
+        request_uri: String(json.request_uri),
+      });
+      return async () => landed(await open(held, { ...attempt, url: `/oauth2/authorize?${query}` }));
+    },
+  },
+];
+
+/** Prepares every path, changes what `change` changes, and tries every path: by name, what came of it. */
+export async function tryAll(
+  scene: LifecycleScene,
+  change: (person: Person, parties: readonly RelyingParty[]) => Promise<void>,
+): Promise<ReadonlyMap<string, Outcome>> {
+  const person = await scene.person();
+  const browser = scene.browser();
+  await browser.get('/account');
+  await walkHome(browser, person);
+  const prepared: { name: string; party: RelyingParty; attempt: () => Promise<Outcome> }[] = [];
+  for (const { name, prepare } of PATHS) {
+    const party = await scene.client({ alwaysIssueRefreshToken: true });
+    prepared.push({ name, party, attempt: await prepare({ scene, person, browser, party }) });
+  }
+  await change(
+    person,
+    prepared.map(({ party }) => party),
+  );
+  const outcomes = await Promise.all(
+    prepared.map(async ({ name, attempt }): Promise<[string, Outcome]> => [
+      name,
+      await attempt().catch((error: unknown) => String(error)),
+    ]),
+  );
+  return new Map(outcomes);
+}
+
+async function walkHome(browser: FormBrowser, { email, password }: Person): Promise<void> {
+  await browser.submit('input[name="password"]', { email, password });
+  if (browser.landing.status !== 200) throw new Error(browser.describe());
+}
+
+export { walk };
