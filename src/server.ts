@@ -32,7 +32,6 @@ import { openAccess, openPeople, type People } from './oidc/people.js';
 import { PollLimit } from './oidc/polling.js';
 import { RefreshRotation } from './oidc/refresh-rotation.js';
 import { ROUTES } from './oidc/routes.js';
-import { factsOf } from './oidc/structured-tokens.js';
 import { TokenPolicy } from './oidc/token-policy.js';
 import { createGuardedFetch } from './outbound/guarded-fetch.js';
 import { GRANT_TYPES } from './protocol.js';
@@ -234,7 +233,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
           artifacts,
           userinfoUrl: `${config.issuer}${ROUTES.userinfo}`,
           verify,
-          isLive: claims => tokenPolicy.isLive(factsOf(claims)),
+          isLive: token => tokenPolicy.isLive(token),
         },
         databaseNow: () => ring.databaseNow,
         secretUses,

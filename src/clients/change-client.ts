@@ -7,7 +7,6 @@ import { lockChanges, recordChange } from '../database/changes.js';
 import type { Queryable, Transaction } from '../database/connect.js';
 import { AppError } from '../errors.js';
 import type { ChangeContext } from '../resources/change-context.js';
-import { LONGEST_ACCESS_TOKEN_FOR } from '../resources/resource-server.js';
 import { ResourceStore } from '../resources/resource-store.js';
 import { quoted } from '../resources/text-checks.js';
 import { type DerivedField, derivedMetadata } from './check-metadata.js';
@@ -50,8 +49,8 @@ export interface ClientReference {
   readonly clientId: string;
 }
 
-/** Seconds that a verifier may still accept an expired token for; the most that `keys.clockSkewFor` allows. */
-const LARGEST_SKEW_FOR = 300;
+/** Seconds for which a grant could be refreshed at most, and a while longer. */
+const LONGEST_GRANT_FOR = 400 * 86_400;
 
 const clients = new ClientStore();
 const resources = new ResourceStore();
@@ -220,9 +219,12 @@ function given(input: ClientUpdate): Partial<ClientInput> {
   return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
 }
 
-/** Its JWTs are not stored and live on by themselves: introspection refuses them until the last has expired. */
+/**
+ * Its JWTs are not stored and live on by themselves, and its grants lie in another folder: whatever is older than this
+ * is refused until the last of it has expired, also once the client is enabled again.
+ */
 async function revokeTokens(trx: Transaction, clientId: string, now: number): Promise<void> {
-  const expiresAt = now + (LONGEST_ACCESS_TOKEN_FOR + LARGEST_SKEW_FOR) * 1000;
+  const expiresAt = now + LONGEST_GRANT_FOR * 1000;
   // Nodes stamp whole seconds of the database's time as they know it.
   const issuedBefore = now + 2_000;
   await revokedTokens.revoke(trx, { kind: 'client', value: clientId, issuedBefore, expiresAt, now });

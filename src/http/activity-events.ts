@@ -32,6 +32,7 @@ export const ACTIVITY_EVENTS = [
   'user.email_changed',
   'user.factor_added',
   'user.factor_removed',
+  'user.devices_forgotten',
   'user.recovery_codes_made',
   'user.identity_linked',
   'user.identity_unlinked',

@@ -43,7 +43,7 @@ export function pageErrors(parts: PageErrorsParts): Middleware {
   };
 }
 
-export function showError(
+function showError(
   { renderer, clock }: Pick<PageErrorsParts, 'renderer' | 'clock'>,
   ctx: Context,
   { reason, status, code, clientName, retryAfter, next }: PageRefusalOptions,

@@ -46,7 +46,13 @@ function customClaims({ users }: Pick<Config, 'users'>): { scope: string; claim:
 
 /** For the core: which claims each scope brings. */
 export function claimsByScope(config: Pick<Config, 'users'>): Record<string, null | string[]> {
-  const claims: Record<string, null | string[]> = { acr: null, auth_time: null, iss: null, sid: null };
+  const claims: Record<string, null | string[]> = {
+    acr: null,
+    amr: null,
+    auth_time: null,
+    iss: null,
+    sid: null,
+  };
   for (const [scope, names] of Object.entries(CLAIMS_BY_SCOPE)) claims[scope] = [...names];
   for (const { scope, claim } of customClaims(config)) {
     claims[scope] = [...new Set([...(claims[scope] ?? []), claim])];

@@ -1,5 +1,6 @@
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import type { Operation } from '../audit/group-commit.js';
+import { RevokedTokenStore } from '../clients/revoked-token-store.js';
 import type { Database } from '../database/connect.js';
 import type { ArtifactPayload, ArtifactStore } from './artifact-store.js';
 import type { PollLimit } from './polling.js';
@@ -18,6 +19,7 @@ export interface AdapterOptions {
 const USED_CODE_KEPT_FOR = 600;
 
 const sessions = new SessionStore();
+const revoked = new RevokedTokenStore();
 
 /**
  * oidc-provider's view of the artifact store. Inside a request nothing is written here: writes are collected in
@@ -64,6 +66,8 @@ export class ArtifactAdapter implements Adapter {
     if (unit?.artifacts.has(key)) return unit.artifacts.get(key);
     const found = await database.read(on => artifacts.find(on, this.#model, id));
     if (found === undefined) return undefined;
+    // Of a client that was disabled since: enabled again, it begins anew.
+    if (this.#model === 'Grant' && (await this.#isOutdated(found))) return undefined;
     if (this.#model === 'RefreshToken') return rotation.seen(id, found, unit);
     if (this.#model === 'AuthorizationCode') return asReplayable(found);
     await polls.note(this.#model, key);
@@ -91,11 +95,21 @@ export class ArtifactAdapter implements Adapter {
   }
 
   async destroy(id: string): Promise<void> {
-    await this.#write(id, undefined, trx => this.#options.artifacts.destroy(trx, this.#model, id));
+    const { artifacts } = this.#options;
+    // An interaction is resumed once: two answers to one consent page must not become two codes.
+    const isTaken = this.#model === 'Interaction';
+    await this.#write(id, undefined, trx =>
+      isTaken ? artifacts.take(trx, this.#model, id) : artifacts.destroy(trx, this.#model, id),
+    );
   }
 
   async revokeByGrantId(grantId: string): Promise<void> {
     await this.#operate((trx, now) => this.#options.artifacts.revokeByGrantId(trx, grantId, now));
+  }
+
+  async #isOutdated({ clientId, iat }: ArtifactPayload): Promise<boolean> {
+    const facts = { jti: '', clientId: String(clientId), iat: Number(iat) };
+    return this.#options.database.read(on => revoked.isRevoked(on, facts));
   }
 
   async #write(id: string, seen: ArtifactPayload | undefined, operation: Operation): Promise<void> {

@@ -122,9 +122,12 @@ export class ArtifactStore {
   }
 
   async destroy(trx: Transaction, model: string, id: string): Promise<void> {
-    await trx('artifacts')
-      .where({ id: this.rowId(model, id) })
-      .delete();
+    await this.#delete(trx, model, id);
+  }
+
+  /** For what may be taken up once: of two requests that remove it one goes on. */
+  async take(trx: Transaction, model: string, id: string): Promise<void> {
+    if ((await this.#delete(trx, model, id)) !== 1) throw lostRace(`${model} taken before`);
   }
 
   /** @throws TypeError for an empty id: it would end every artifact that belongs to no grant. */
@@ -200,6 +203,12 @@ export class ArtifactStore {
     await trx('grant_tombstones').where('expires_at', '<=', now).delete();
     const expired = trx('artifacts').select('id').where('expires_at', '<=', now).limit(limit);
     return trx('artifacts').whereIn('id', expired).delete();
+  }
+
+  async #delete(trx: Transaction, model: string, id: string): Promise<number> {
+    return trx('artifacts')
+      .where({ id: this.rowId(model, id) })
+      .delete();
   }
 
   async #findBy(

@@ -132,6 +132,8 @@ export class BackchannelAuthentication implements BackchannelRequests {
           acr: session.acr ?? '',
           amr: [...session.amr],
           authTime: Math.floor(session.authenticatedAt / 1000),
+          // Until it is fetched, the answer is worth as much as the session it was given in.
+          sessionUid: session.sessionId,
         },
       );
       unit.events.push({

@@ -60,6 +60,7 @@ export class AccessEnding {
       }
       await this.notifyClient(trx, clientId, summary.userId, sid, ending.now);
     }
+    await this.#takeAnswersBack(trx, summary, ending.now);
     const event = {
       event: 'session.ended',
       outcome: 'success',
@@ -70,6 +71,20 @@ export class AccessEnding {
     } as const;
     await appendAuditEvents(database, trx, [event], nodeId, ending.now);
     return true;
+  }
+
+  /** What was confirmed in a session for a client elsewhere, and that client has not fetched yet (CIBA). */
+  async #takeAnswersBack(
+    trx: Transaction,
+    { sessionId, userId: accountId }: { readonly sessionId: string; readonly userId: string },
+    now: number,
+  ): Promise<void> {
+    const { artifacts } = this.#parts;
+    for (const request of await artifacts.list(trx, 'BackchannelAuthenticationRequest', { accountId }, now)) {
+      const { sessionUid, grantId, consumed } = request;
+      if (sessionUid !== sessionId || consumed !== undefined || typeof grantId !== 'string') continue;
+      await artifacts.revokeByGrantId(trx, grantId, now);
+    }
   }
 
   /** Everything but one session and what was granted in it. */

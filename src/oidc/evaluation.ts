@@ -102,9 +102,13 @@ export class Evaluation {
     }
     if (ctx.path === ROUTES.token) this.#count(ctx);
     if (CROSS_ORIGIN_PATHS.has(ctx.path)) answerOrigin(ctx, origin, core.recordOf);
-    if (ctx === first) return;
-    first.status = ctx.status;
-    first.body = ctx.body;
+    if (ctx !== first) {
+      first.status = ctx.status;
+      first.body = ctx.body;
+    }
+    // RFC 9110 §8.3: no content, no type. Clients that expect JSON refuse the "text/plain" that koa gives to the
+    // empty answer to a revocation (RFC 7009 §2.2).
+    if (first.body === '') first.remove('Content-Type');
   }
 
   #count(ctx: Context): void {
@@ -228,10 +232,16 @@ function completeAnswer(ctx: Context): void {
     ctx.response.get('Content-Security-Policy').startsWith("default-src 'none';script-src '")
   ) {
     const action = /<form method="post" action="([^"]*)"/.exec(ctx.body)?.[1]?.replaceAll('&amp;', '&');
-    const [target = "'none'"] = formActionOf(action);
+    // Where somebody else signs in, the form first ends the old session here, and leads on to the client afterwards.
+    const { params } = (ctx.oidc?.entities.Interaction ?? {}) as { params?: Record<string, unknown> };
+    // Signing out where nobody is signed in: the form ends nothing and leads on to the client, too. The core has
+    // compared the address with the registered ones, and taken away one that it could compare with none.
+    const afterwards =
+      ctx.path === ROUTES.end_session ? ctx.oidc?.params?.post_logout_redirect_uri : undefined;
+    const targets = [action, params?.redirect_uri, afterwards].flatMap(formActionOf);
     ctx.set(
       'Content-Security-Policy',
-      `${ctx.response.get('Content-Security-Policy')};form-action ${target}`,
+      `${ctx.response.get('Content-Security-Policy')};form-action ${[...new Set(targets)].join(' ') || "'none'"}`,
     );
     return;
   }

@@ -61,7 +61,7 @@ interface CoreInteraction {
   readonly prompt: { readonly name: string; readonly reasons: readonly string[] };
   readonly params: Readonly<Record<string, unknown>>;
   readonly session?: { readonly accountId?: string; readonly uid?: string; readonly acr?: string };
-  readonly grantId?: string;
+  grantId?: string | undefined;
   readonly lastSubmission?: Record<string, unknown>;
   result?: Record<string, unknown>;
   persist(): Promise<string>;
@@ -127,6 +127,8 @@ export class Interactions {
       commit((trx, now) => assertUnchanged(trx, login.userId, login.since ?? now));
       commit(trx => this.#parts.artifacts.destroy(trx, STEP, pending.uid));
       const { userId: accountId, amr, acr } = login;
+      // Somebody else: the session that ends now takes its grants along, and what hangs on them.
+      if (interaction.session?.accountId !== accountId) interaction.grantId = undefined;
       return {
         ...interaction.lastSubmission,
         login: { accountId, amr: [...amr], acr },

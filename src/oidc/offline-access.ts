@@ -34,7 +34,7 @@ export function restoreOfflineAccess(oidc: object, scope: string | undefined): s
   return scopes.includes('offline_access') ? scope : [...scopes, 'offline_access'].join(' ');
 }
 
-/** Whether what is issued outlives the session: the person agreed to it, or the operator decided so for the client. */
+/** Whether a refresh token is issued; one that the person was not asked about ends with their session. */
 export function asksOffline(client: ClientRecord, scopes: ReadonlySet<string>): boolean {
   return client.alwaysIssueRefreshToken || scopes.has('offline_access');
 }

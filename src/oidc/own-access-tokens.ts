@@ -1,15 +1,16 @@
 import { type AccessToken, Provider } from 'oidc-provider';
 import type { Database } from '../database/connect.js';
 import type { ArtifactStore } from './artifact-store.js';
-import type { OwnAccessToken } from './structured-tokens.js';
+import { factsOf, type OwnAccessToken } from './structured-tokens.js';
+import { factsOfStored, type TokenFacts } from './token-policy.js';
 
 export interface OwnAccessTokensParts {
   readonly database: Database;
   readonly artifacts: ArtifactStore;
   readonly userinfoUrl: string;
   readonly verify: (token: string) => Promise<OwnAccessToken | undefined>;
-  /** Whether a JWT is still good: client, user, grant, revocation. */
-  readonly isLive: (claims: OwnAccessToken) => Promise<boolean>;
+  /** Whether a token is still good: client, its scopes, user, grant, revocation. */
+  readonly isLive: (token: TokenFacts) => Promise<boolean>;
 }
 
 function audiencesOf({ aud }: OwnAccessToken): readonly string[] {
@@ -42,13 +43,14 @@ export function installOwnAccessTokens(provider: Provider, parts: OwnAccessToken
     if (Provider.ctx?.oidc.route !== 'userinfo') return find.call(this, value, options);
     if (!value.includes('.')) {
       const found = await find.call(this, value, options);
+      if (found === undefined || !(await parts.isLive(factsOfStored(found)))) return undefined;
       // An opaque token for a resource server that was granted `openid` too.
-      if (found?.scopes.has('openid')) delete (found as { aud?: unknown }).aud;
+      if (found.scopes.has('openid')) delete (found as { aud?: unknown }).aud;
       return found;
     }
     const claims = await parts.verify(value);
     if (claims === undefined || !audiencesOf(claims).includes(parts.userinfoUrl)) return undefined;
-    if (claims.grant_id === undefined || !(await parts.isLive(claims))) return undefined;
+    if (claims.grant_id === undefined || !(await parts.isLive(factsOf(claims)))) return undefined;
     const { grant_id: handle } = claims;
     const grant = await parts.database.read(on => parts.artifacts.findGrant(on, handle));
     return grant === undefined ? undefined : new Model(payloadOf(claims, grant));

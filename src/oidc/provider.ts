@@ -16,6 +16,7 @@ import {
 } from '../protocol.js';
 import type { ResourceServer } from '../resources/resource-server.js';
 import type { User } from '../users/user.js';
+import { installAccessTokenHash } from './access-token-hash.js';
 import { Accounts, claimsByScope, identityScopes } from './accounts.js';
 import { ArtifactAdapter } from './adapter.js';
 import type { ArtifactStore } from './artifact-store.js';
@@ -124,8 +125,8 @@ export function buildProvider(parts: ProviderParts, jwks: { keys: unknown[] }): 
     conformIdTokenClaims: true,
     issueRefreshToken: (_ctx, client, source) =>
       client.grantTypeAllowed('refresh_token') && asksOffline(recordOf(client), source.scopes),
-    expiresWithSession: ({ oidc: { client } }, source) =>
-      client === undefined || !asksOffline(recordOf(client), source.scopes),
+    // OpenID Connect Core §11: what outlives the session is what the person allowed for when they are not there.
+    expiresWithSession: (_ctx, source) => !source.scopes.has('offline_access'),
     rotateRefreshToken: mayRotate(config.refreshTokens, recordOf),
     extraTokenClaims: userTokenClaims(parts.artifacts),
     sectorIdentifierUriValidate: () => false,
@@ -184,6 +185,7 @@ export function buildProvider(parts: ProviderParts, jwks: { keys: unknown[] }): 
   installRefreshRotation(provider, parts.rotation);
   installOfflineAccess(provider);
   installOwnAccessTokens(provider, parts.ownAccessTokens);
+  installAccessTokenHash(provider);
   installLogoutNotices(provider, installed, parts);
   return { provider, recordOf };
 }

@@ -4,6 +4,7 @@ import type { LifetimeConfig } from '../config/config.js';
 import type { Database, Transaction } from '../database/connect.js';
 import { type ArtifactPayload, type ArtifactStore, lostRace } from './artifact-store.js';
 import type { RecordOf } from './client-adapter.js';
+import { lostScope } from './token-policy.js';
 import type { UnitOfWork } from './unit-of-work.js';
 
 /**
@@ -82,8 +83,7 @@ export function mayRotate(lifetimes: LifetimeConfig, recordOf: RecordOf) {
     const record = recordOf(client);
     const endAfter = Math.min(record.refreshTokenEndAfter ?? lifetimes.endAfter, lifetimes.endAfter);
     if (token.totalLifetime() >= endAfter) throw new errors.InvalidGrant('refresh token family has ended');
-    const allowed = new Set([...record.oidcScopes, ...record.resources.flatMap(({ scopes }) => scopes)]);
-    const lost = [...token.scopes].find(scope => !allowed.has(scope));
+    const lost = lostScope(record, token.scopes);
     if (lost !== undefined) throw new errors.InvalidGrant(`the client may no longer ask for ${lost}`);
     return true;
   };

@@ -87,5 +87,6 @@ export function factsOf(claims: OwnAccessToken): TokenFacts {
     audience: typeof claims.aud === 'string' ? claims.aud : claims.aud[0],
     issuedAt: claims.iat,
     grantHandle: claims.grant_id,
+    scope: claims.scope,
   };
 }

@@ -19,6 +19,8 @@ export interface TokenFacts {
   readonly grantHandle?: string | undefined;
   /** Of a stored token that a person allowed; the core has looked at its grant. */
   readonly userId?: string | undefined;
+  /** Scopes, as in its wire form. */
+  readonly scope?: string | undefined;
 }
 
 export interface TokenPolicyParts {
@@ -57,13 +59,7 @@ export class TokenPolicy {
     client: Client,
     token: AccessToken | ClientCredentials | RefreshToken,
   ): Promise<boolean> => {
-    return this.isActiveFor(client.clientId, {
-      jti: token.jti,
-      clientId: token.clientId ?? '',
-      audience: audienceOf(token),
-      issuedAt: token.iat ?? 0,
-      userId: 'accountId' in token && typeof token.accountId === 'string' ? token.accountId : undefined,
-    });
+    return this.isActiveFor(client.clientId, factsOfStored(token));
   };
 
   /** RFC 7009 §2.1: only the client a token was issued to. */
@@ -80,9 +76,7 @@ export class TokenPolicy {
   /** Whether client, person and grant still stand, and nobody has revoked it. */
   async isLive(token: TokenFacts): Promise<boolean> {
     return (
-      (await this.#isClientLive(token.clientId)) &&
-      (await this.#isAllowed(token)) &&
-      !(await this.#isRevoked(token))
+      (await this.#isClientLive(token)) && (await this.#isAllowed(token)) && !(await this.#isRevoked(token))
     );
   }
 
@@ -105,15 +99,35 @@ export class TokenPolicy {
     return resource?.introspectors.includes(caller) ?? false;
   }
 
-  async #isClientLive(clientId: string): Promise<boolean> {
+  /** A token with a scope that its client has lost is dead whole: a narrower one is to be had for the asking. */
+  async #isClientLive({ clientId, scope }: TokenFacts): Promise<boolean> {
     const client = await this.#clients.find(clientId);
-    return client !== undefined && client.disabledAt === undefined;
+    if (client === undefined || client.disabledAt !== undefined) return false;
+    return scope === undefined || lostScope(client, scope.split(' ')) === undefined;
   }
 
   async #isRevoked(token: TokenFacts): Promise<boolean> {
     const { jti, clientId, issuedAt } = token;
     return this.#database.read(on => this.#revoked.isRevoked(on, { jti, clientId, iat: issuedAt }));
   }
+}
+
+/** The first that the client may not ask for any more. */
+export function lostScope(client: ClientRecord, scopes: Iterable<string>): string | undefined {
+  const allowed = new Set([...client.oidcScopes, ...client.resources.flatMap(resource => resource.scopes)]);
+  return [...scopes].find(scope => scope !== '' && !allowed.has(scope));
+}
+
+/** Of a token that the core has found in the store. */
+export function factsOfStored(token: AccessToken | ClientCredentials | RefreshToken): TokenFacts {
+  return {
+    jti: token.jti,
+    clientId: token.clientId ?? '',
+    audience: audienceOf(token),
+    issuedAt: token.iat ?? 0,
+    userId: 'accountId' in token && typeof token.accountId === 'string' ? token.accountId : undefined,
+    scope: token.scope,
+  };
 }
 
 function audienceOf(token: object): string | undefined {

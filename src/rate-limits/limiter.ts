@@ -87,9 +87,13 @@ export class Limiter {
     });
   }
 
-  /** Begins anew for a key, in the transaction of what justifies it: a password reset by mail ends a pause. */
-  async forget(trx: Transaction, limit: LimitName, key: LimitKey): Promise<void> {
-    await this.#delete(trx, { limit, countedKey: this.#countedKey(limit, key) });
+  /**
+   * Begins anew for a key, in the transaction of what justifies it: a password reset by mail ends a pause.
+   *
+   * @returns false when nothing was counted.
+   */
+  async forget(trx: Transaction, limit: LimitName, key: LimitKey): Promise<boolean> {
+    return (await this.#delete(trx, { limit, countedKey: this.#countedKey(limit, key) })) > 0;
   }
 
   /** Deletes windows that have ended. @returns how many */
@@ -128,8 +132,8 @@ export class Limiter {
     return Math.max(1, Math.ceil(left / 1000));
   }
 
-  async #delete(trx: Transaction, counted: Pick<Counted, 'limit' | 'countedKey'>): Promise<void> {
-    await trx('limit_counters')
+  async #delete(trx: Transaction, counted: Pick<Counted, 'limit' | 'countedKey'>): Promise<number> {
+    return trx('limit_counters')
       .where({ limit_name: counted.limit, counted_key: counted.countedKey })
       .delete();
   }

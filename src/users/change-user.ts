@@ -7,6 +7,7 @@ import { EmailLinkStore } from './email-link-store.js';
 import { normalizedPassword, passwordFaults } from './password-policy.js';
 import type { Acting, PeopleContext } from './people-context.js';
 import { refuseFields } from './refused-fields.js';
+import { endPauses } from './sign-in-limits.js';
 import type { User } from './user.js';
 import { mailToUser, tellOfUser, userEvent } from './user-events.js';
 import { UserStore } from './user-store.js';
@@ -180,14 +181,19 @@ export async function lockUser(context: PeopleContext, input: UserReference, act
   });
 }
 
-/** @throws AppError `not_found` */
+/**
+ * No longer suspect. Pauses after too many failures end, too: whoever is waiting may try again at once.
+ *
+ * @throws AppError `not_found`
+ */
 export async function unlockUser(
   context: PeopleContext,
   input: UserReference,
   acting: Acting,
 ): Promise<User> {
   return change(context, input.userId, async (trx, before, now) => {
-    if (before.lockedAt === undefined) return before;
+    const hasEndedPauses = await endPauses(context, trx, before.id);
+    if (before.lockedAt === undefined && !hasEndedPauses) return before;
     return save(context, trx, { ...before, lockedAt: undefined }, 'user.unlocked', now, acting);
   });
 }

@@ -47,6 +47,19 @@ export class KnownDeviceStore {
       .merge({ last_seen_at: now, expires_at: device.expiresAt, ...trusted });
   }
 
+  async idsOf(on: Queryable, userId: string): Promise<string[]> {
+    return on('known_devices').where({ user_id: userId }).orderBy('id').pluck('id');
+  }
+
+  async countTrusted(on: Queryable, userId: string, now: number): Promise<number> {
+    const [row] = await on('known_devices')
+      .where({ user_id: userId })
+      .where('trusted_until', '>', now)
+      .where('expires_at', '>', now)
+      .count({ count: '*' });
+    return Number(row?.count ?? 0);
+  }
+
   async distrustAll(trx: Transaction, userId: string): Promise<void> {
     await trx('known_devices').where({ user_id: userId }).update({ trusted_until: null });
   }

@@ -80,10 +80,6 @@ export class KnownDevices {
     );
   }
 
-  async forgetAll(trx: Transaction, userId: string): Promise<void> {
-    await store.deleteAll(trx, userId);
-  }
-
   async sweep(trx: Transaction, now: number): Promise<number> {
     return store.sweep(trx, now);
   }

@@ -11,6 +11,7 @@ import {
 } from '@simplewebauthn/server';
 import { AppError } from '../errors.js';
 import type { Limiter } from '../rate-limits/limiter.js';
+import { composed } from './composed-text.js';
 import { inFactorChange, tellFactorChange } from './factor-change.js';
 import { FactorStore } from './factor-store.js';
 import { KnownDeviceStore } from './known-device-store.js';
@@ -285,7 +286,7 @@ function readJson(text: string): { readonly id: string; readonly response: objec
 }
 
 function checkedName(given: string): string {
-  const name = given.trim().normalize('NFC');
+  const name = composed(given.trim(), LONGEST_NAME);
   if (!/^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(name) || name.length > LONGEST_NAME) {
     const problem = `Give a name of 1 to ${LONGEST_NAME} characters.`;
     refuseFields('passkey', [

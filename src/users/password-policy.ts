@@ -33,6 +33,19 @@ export function shortestPassword(hasSecondFactor: boolean): number {
   return hasSecondFactor ? PASSWORD_LENGTHS.withSecondFactor : PASSWORD_LENGTHS.alone;
 }
 
+/** Where a password is long enough. Kept in place of its length, which is nobody's business. */
+export type PasswordReach = 'nowhere' | 'with_second_factor' | 'everywhere';
+
+export function reachOf(password: string): PasswordReach {
+  const length = [...normalizedPassword(password)].length;
+  if (length < PASSWORD_LENGTHS.withSecondFactor) return 'nowhere';
+  return length < PASSWORD_LENGTHS.alone ? 'with_second_factor' : 'everywhere';
+}
+
+export function isLongEnough(reach: PasswordReach, hasSecondFactor: boolean): boolean {
+  return reach === 'everywhere' || (hasSecondFactor && reach === 'with_second_factor');
+}
+
 /** Why a new password is refused; empty when it is not. */
 export async function passwordFaults(password: unknown, owner: PasswordOwner): Promise<RefusedField[]> {
   const field = 'password';

@@ -1,5 +1,6 @@
 import { appendAuditEvents } from '../audit/audit-log.js';
 import type { Transaction } from '../database/connect.js';
+import { AppError } from '../errors.js';
 import { emailKey } from './account-input.js';
 import { change, endAccess, userOf } from './change-user.js';
 import { EmailLinkStore } from './email-link-store.js';
@@ -7,7 +8,8 @@ import { deadLink, linkUrl, makeLink, peekLink, useLink } from './email-links.js
 import { normalizedPassword, passwordFaults } from './password-policy.js';
 import type { Acting, PeopleContext } from './people-context.js';
 import { refuseFields } from './refused-fields.js';
-import type { User } from './user.js';
+import { recoverPassword } from './sign-in-limits.js';
+import { isActive, type User } from './user.js';
 import { mailToUser, tellOfUser, userEvent } from './user-events.js';
 import { UserStore } from './user-store.js';
 
@@ -16,6 +18,11 @@ export interface PasswordInput {
   readonly password: string;
   /** Otherwise every other session ends: whoever is inside with the old password is out. */
   readonly keepOtherSessions?: boolean | undefined;
+  /**
+   * Milliseconds by the database's clock: when the old password was proved. A newer one is not overwritten by somebody
+   * who knows only the old one.
+   */
+  readonly provedAt?: number | undefined;
 }
 
 const users = new UserStore();
@@ -24,7 +31,7 @@ const links = new EmailLinkStore();
 /**
  * By its owner, whose session stays, or by an operator. Whether the owner has proved the old one is the caller's matter.
  *
- * @throws FieldsRefused, AppError `not_found`
+ * @throws FieldsRefused, AppError `not_found`; `stale` when the account has changed since `provedAt`
  */
 export async function setPassword(
   context: PeopleContext,
@@ -34,6 +41,10 @@ export async function setPassword(
   const owner = await context.database.read(on => userOf(on, input.userId));
   const hash = await acceptedHash(context, owner, input.password);
   return change(context, owner.id, async (trx, before, now) => {
+    const { provedAt } = input;
+    if (provedAt !== undefined && !(isActive(before) && (before.passwordChangedAt ?? 0) <= provedAt)) {
+      throw new AppError('stale', 'The account has changed meanwhile. Sign in again.');
+    }
     await replacePassword(context, trx, before, hash, now);
     if (input.keepOtherSessions !== true) {
       await endAccess(context, trx, before.id, now, acting, acting.sessionId);
@@ -84,7 +95,8 @@ export async function requestPasswordReset(
 
 /**
  * The holder of the mailbox sets a new password: every session ends, a locked account is unlocked, and the address is
- * verified by the way. A second factor is still asked for at the next sign-in.
+ * verified by the way. A pause of the password ends, and no device is known any more. A second factor is still asked
+ * for at the next sign-in.
  *
  * @throws FieldsRefused: the password, or `link.expired`
  */
@@ -111,6 +123,7 @@ export async function resetPassword(
     };
     await users.update(trx, opened);
     await replacePassword(context, trx, opened, hash, now);
+    await recoverPassword(context, trx, before.id);
     await endAccess(context, trx, before.id, now, acting);
     await tellOfUser(context, trx, now, before.id, [
       userEvent('user.password_changed', before.id, acting, { via: 'reset', others_ended: true }),

@@ -1,8 +1,10 @@
 import type { RequestFacts } from '../audit/events.js';
 import type { Transaction } from '../database/connect.js';
-import type { Limiter, Want } from '../rate-limits/limiter.js';
+import { Limiter, type Want } from '../rate-limits/limiter.js';
 import type { LimitName } from '../rate-limits/limits.js';
 import { network } from '../rate-limits/network.js';
+import { KnownDeviceStore } from './known-device-store.js';
+import type { PeopleContext } from './people-context.js';
 
 /** No end of a window to wait for: another way in, a reset by mail or an operator ends them. */
 const PAUSES: ReadonlySet<LimitName> = new Set([
@@ -10,6 +12,8 @@ const PAUSES: ReadonlySet<LimitName> = new Set([
   'device_consecutive',
   'second_factor_consecutive',
 ]);
+
+const devices = new KnownDeviceStore();
 
 export function isPause(limit: LimitName): boolean {
   return PAUSES.has(limit);
@@ -46,20 +50,53 @@ export function totpLimits(userId: string): readonly Want[] {
   ];
 }
 
-/**
- * Ends the pause of an account's password after its owner proved to be there in another way: a reset by mail. Not
- * that of its second factor: a mailbox in foreign hands would buy a hundred more guesses with each reset.
- */
-export async function endPasswordPause(limiter: Limiter, trx: Transaction, userId: string): Promise<void> {
-  await limiter.forget(trx, 'account_consecutive', userId);
+type LimitContext = Pick<PeopleContext, 'database' | 'hasher' | 'config'>;
+
+/** It keeps nothing to itself: every count is in the database. */
+function limiterOf({ database, hasher, config }: LimitContext): Limiter {
+  return new Limiter(database, hasher, config.rateLimits);
 }
 
-/** After another second factor, or by an operator. */
-export async function endSecondFactorPause(
-  limiter: Limiter,
+/**
+ * After a reset by mail, in its transaction: the owner is back. Failures that paused the password were about the old
+ * one, and devices that were known may be those of whoever made the reset necessary. The pause of the second factor
+ * stays: a mailbox in foreign hands would buy a hundred more guesses with each reset.
+ */
+export async function recoverPassword(
+  context: LimitContext,
   trx: Transaction,
   userId: string,
 ): Promise<void> {
-  await limiter.forget(trx, 'second_factor', userId);
-  await limiter.forget(trx, 'second_factor_consecutive', userId);
+  await limiterOf(context).forget(trx, 'account_consecutive', userId);
+  await devices.deleteAll(trx, userId);
+}
+
+/** After another second factor. */
+export async function endSecondFactorPause(
+  context: LimitContext,
+  trx: Transaction,
+  userId: string,
+): Promise<boolean> {
+  const limiter = limiterOf(context);
+  const ended = [
+    await limiter.forget(trx, 'second_factor', userId),
+    await limiter.forget(trx, 'second_factor_consecutive', userId),
+  ];
+  return ended.includes(true);
+}
+
+/**
+ * By an operator, who knows that it is the owner who waits.
+ *
+ * @returns false when nothing was counted.
+ */
+export async function endPauses(context: LimitContext, trx: Transaction, userId: string): Promise<boolean> {
+  const limiter = limiterOf(context);
+  let ended = await endSecondFactorPause(context, trx, userId);
+  ended = (await limiter.forget(trx, 'account_consecutive', userId)) || ended;
+  for (const deviceId of await devices.idsOf(trx, userId)) {
+    ended = (await limiter.forget(trx, 'device_password', deviceId)) || ended;
+    ended = (await limiter.forget(trx, 'device_consecutive', deviceId)) || ended;
+  }
+  return ended;
 }

@@ -10,15 +10,10 @@ import { FactorStore } from './factor-store.js';
 import { KnownDevices } from './known-devices.js';
 import { type Passkey, PasskeyStore } from './passkey-store.js';
 import { provePasskey } from './passkeys.js';
+import { type PasswordReach, reachOf } from './password-policy.js';
 import type { PeopleContext } from './people-context.js';
 import { useRecoveryCode } from './recovery-codes.js';
-import {
-  endPasswordPause,
-  endSecondFactorPause,
-  isPause,
-  passwordLimits,
-  totpLimits,
-} from './sign-in-limits.js';
+import { endSecondFactorPause, isPause, passwordLimits, totpLimits } from './sign-in-limits.js';
 import { verifyTotp } from './totp.js';
 import { isActive, type User } from './user.js';
 import { mailToUser } from './user-events.js';
@@ -40,6 +35,8 @@ export interface Accepted {
   readonly amr: readonly string[];
   readonly needs: Need;
   readonly factors: Factors;
+  /** Of the password that was typed, if one was: when it was set, there may have been a second factor beside it. */
+  readonly passwordReach?: PasswordReach | undefined;
 }
 
 /** Whatever the reason: the page says the same, with the same status. */
@@ -146,9 +143,10 @@ export class SignIn {
     }
     await this.#limiter.forgive(reservation);
     const excused = device?.isTrusted === true && attempt.demandsSecondFactor !== true;
-    return this.#accepted(user, ['pwd'], factors =>
+    const accepted = await this.#accepted(user, ['pwd'], factors =>
       excused ? 'nothing' : this.#need(factors, attempt.demandsSecondFactor),
     );
+    return { ...accepted, passwordReach: reachOf(password) };
   }
 
   async totp({ userId, code, facts }: CodeAttempt): Promise<SignInAnswer> {
@@ -214,17 +212,6 @@ export class SignIn {
     });
   }
 
-  /**
-   * After a reset by mail: its owner is back. Devices that were known may be those of whoever made it necessary, and
-   * failures that paused the password were about the old one.
-   */
-  async recovered(userId: string): Promise<void> {
-    await this.#context.database.transaction(async trx => {
-      await endPasswordPause(this.#limiter, trx, userId);
-      await this.#devices.forgetAll(trx, userId);
-    });
-  }
-
   /** For those who proved who they are in another way: by another provider, by an invitation. */
   async needsOf(
     user: Pick<User, 'id' | 'hasTotp'>,
@@ -279,7 +266,7 @@ export class SignIn {
   }
 
   async #endSecondFactorPause(userId: string): Promise<void> {
-    await this.#context.database.transaction(trx => endSecondFactorPause(this.#limiter, trx, userId));
+    await this.#context.database.transaction(trx => endSecondFactorPause(this.#context, trx, userId));
   }
 
   async #find(userId: string): Promise<User | undefined> {

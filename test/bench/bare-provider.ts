@@ -8,7 +8,14 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import knex, { type Knex } from 'knex';
 import { type Adapter, type AdapterConstructor, type Configuration, Provider } from 'oidc-provider';
-import { BENCH_RESOURCES, BENCH_SCOPE, STATIC_CLIENT } from './bench-names.js';
+import { answerInteraction, isInteraction, newAccounts, peopleConfiguration } from './bare-people.js';
+import {
+  BENCH_RESOURCES,
+  BENCH_SCOPE,
+  bareWebClientMetadata,
+  STATIC_CLIENT,
+  STATIC_WEB_CLIENT,
+} from './bench-names.js';
 
 function newSigningKeys() {
   const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' });
@@ -45,7 +52,7 @@ function clientAdapter(database: Knex): AdapterConstructor {
 function configuration(file: string | undefined): Configuration {
   return {
     ...(file === undefined
-      ? { clients: [STATIC_CLIENT] }
+      ? { clients: [STATIC_CLIENT, bareWebClientMetadata(STATIC_WEB_CLIENT)] }
       : {
           adapter: clientAdapter(
             knex({ client: 'sqlite3', connection: { filename: file }, useNullAsDefault: true }),
@@ -54,12 +61,14 @@ function configuration(file: string | undefined): Configuration {
     jwks: { keys: newSigningKeys() },
     cookies: { keys: [randomBytes(32).toString('base64url')] },
     scopes: ['openid', 'offline_access', BENCH_SCOPE],
+    ...peopleConfiguration,
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
       introspection: { enabled: true },
       resourceIndicators: {
         enabled: true,
+        useGrantedResource: () => true,
         getResourceServerInfo: (_ctx, resource) => {
           const common = { scope: BENCH_SCOPE, audience: resource, accessTokenTTL: 600 };
           if (resource === BENCH_RESOURCES.opaque) return { ...common, accessTokenFormat: 'opaque' };
@@ -71,12 +80,17 @@ function configuration(file: string | undefined): Configuration {
   };
 }
 
+const accounts = await newAccounts();
 const server = createServer();
 server.listen(0, '127.0.0.1', () => {
   const { port } = server.address() as AddressInfo;
   const provider = new Provider(`http://localhost:${port}`, configuration(process.argv[2]));
   provider.on('server_error', (_ctx, error) => process.stderr.write(`${error.stack}\n`));
-  server.on('request', provider.callback());
+  const core = provider.callback();
+  server.on('request', (request, response) => {
+    if (isInteraction(request)) answerInteraction(provider, accounts, request, response);
+    else core(request, response);
+  });
   process.send?.({ port });
 });
 // Never outlive the benchmark, however it ended.

@@ -1,21 +1,34 @@
-import { BENCH_RESOURCES, BENCH_SCOPE, type BenchClient } from './bench-names.js';
-import { EACH_CLIENT, type LoadRequest } from './load-job.js';
+import { BENCH_PEOPLE, BENCH_RESOURCES, BENCH_SCOPE } from './bench-names.js';
+import { basicAuthorization, EACH_CLIENT, type JourneyName, type LoadRequest } from './load-job.js';
 import type { Side, SideName } from './sides.js';
 
-export interface BenchCase {
+interface AnyCase {
   readonly name: string;
   readonly sides: readonly SideName[];
   /** Said below the table: what a reader must know before comparing. */
   readonly remark?: string;
+}
+
+/** One request, again and again. */
+export interface RequestCase extends AnyCase {
   prepare(side: Side): Promise<LoadRequest>;
   /** A fast wrong answer must not win: why this answer is not the expected one, or undefined. */
   faultIn(body: string): string | undefined;
 }
 
-/** RFC 6749 §2.3.1 */
-export function basicAuthorization({ clientId, clientSecret }: BenchClient): string {
-  const pair = `${encodeURIComponent(clientId)}:${encodeURIComponent(clientSecret)}`;
-  return `Basic ${Buffer.from(pair).toString('base64')}`;
+/** What no single request can show; every answer on the way is checked. */
+export interface JourneyCase extends AnyCase {
+  readonly journey: JourneyName;
+  readonly connections: number;
+  /** Journeys of a round at most; default: as many as fit into it. */
+  readonly most?: number;
+  readonly isFixed?: boolean;
+}
+
+export type BenchCase = RequestCase | JourneyCase;
+
+export function isJourneyCase(benchCase: BenchCase): benchCase is JourneyCase {
+  return 'journey' in benchCase;
 }
 
 export async function sendOnce(side: Side, request: LoadRequest): Promise<string> {
@@ -49,7 +62,7 @@ function tokenRequest(side: Side, resource: string, authorization: string): Load
   return { method: 'POST', path: side.paths.token, body: body.toString(), authorization };
 }
 
-function tokenCase(alg: 'ES256' | 'RS256', sides: readonly SideName[]): BenchCase {
+function tokenCase(alg: 'ES256' | 'RS256', sides: readonly SideName[]): RequestCase {
   const resource = alg === 'ES256' ? BENCH_RESOURCES.es256 : BENCH_RESOURCES.rs256;
   return {
     name: `client_credentials ${alg}`,
@@ -66,8 +79,15 @@ function tokenCase(alg: 'ES256' | 'RS256', sides: readonly SideName[]): BenchCas
   };
 }
 
+/** Also what every side is warmed up with. */
+export const WARMING_CASE = tokenCase('ES256', ['claviger', 'bare', 'bare-sqlite']);
+export const CROWD_CASE = `${BENCH_PEOPLE} simultaneous sign-ins: JWKS`;
+
+/** Bare keeps its last thousand codes, and one code is not worth more than a minute anywhere. */
+const MOST_CODES = 512;
+
 export const CASES: readonly BenchCase[] = [
-  tokenCase('ES256', ['claviger', 'bare', 'bare-sqlite']),
+  WARMING_CASE,
   tokenCase('RS256', ['claviger', 'bare']),
   {
     name: 'jwks',
@@ -93,5 +113,39 @@ export const CASES: readonly BenchCase[] = [
       return { method: 'POST', path: side.paths.introspection, body: body.toString(), authorization };
     },
     faultIn: body => (JSON.parse(body).active === true ? undefined : 'the token is not active'),
+  },
+  {
+    name: 'code exchange',
+    sides: ['claviger', 'bare'],
+    journey: 'code',
+    connections: 32,
+    most: MOST_CODES,
+    remark:
+      'code exchange: the token request only, with PKCE; ID and access token by ES256, and a refresh token. Bare keeps all of it in memory.',
+  },
+  {
+    name: 'refresh with rotation',
+    sides: ['claviger', 'bare'],
+    journey: 'refresh',
+    connections: 32,
+    remark:
+      'refresh with rotation: 32 families, each token used once; the same tokens come back. Bare keeps them in memory, and knows no grace for a repeat.',
+  },
+  {
+    name: 'a whole sign-in',
+    sides: ['claviger', 'bare'],
+    journey: 'sign-in',
+    connections: 8,
+    remark:
+      'a whole sign-in: a request is authorize, sign-in page, password (argon2id, the same on both), consent remembered, code and tokens, 8 people at a time. Bare shows a page of three lines, throttles nobody and asks nothing of a database.',
+  },
+  {
+    name: CROWD_CASE,
+    sides: ['claviger'],
+    journey: 'crowd',
+    connections: BENCH_PEOPLE,
+    most: BENCH_PEOPLE,
+    isFixed: true,
+    remark: `${CROWD_CASE}: latency of the key set for 4 verifiers while ${BENCH_PEOPLE} people sign in at once; the CPU is that of the sign-ins, and req/s say how often the verifiers asked.`,
   },
 ];

@@ -4,18 +4,23 @@
  * that the server spends divides exactly by the requests it answered.
  */
 import autocannon from 'autocannon';
+import { Journeys } from './journeys.js';
 import { EACH_CLIENT, type LoadMessage, type LoadResult, type RunMessage } from './load-job.js';
 import { percentile } from './statistics.js';
 
 class LoadGenerator {
   readonly #authorizations = new Map<string, readonly string[]>();
+  readonly #journeys = new Map<string, Journeys>();
 
   async receive(message: LoadMessage): Promise<LoadResult | undefined> {
     if (message.kind === 'clients') {
       this.#authorizations.set(message.side, message.authorizations);
+      this.#journeys.set(message.side, new Journeys(message.site));
       return undefined;
     }
-    return this.#run(message);
+    if (message.kind === 'run') return this.#run(message);
+    const journeys = this.#journeys.get(message.side);
+    return message.kind === 'prepare' ? journeys?.prepare(message) : journeys?.run(message);
   }
 
   /** Connections walk disjoint stretches of the clients, so no client returns before all others have had their turn. */

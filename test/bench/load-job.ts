@@ -1,4 +1,5 @@
 /** What the benchmark and its load generator say to each other. */
+import type { BenchClient } from './bench-names.js';
 
 export interface LoadRequest {
   readonly method: 'GET' | 'POST';
@@ -10,11 +11,25 @@ export interface LoadRequest {
 
 export const EACH_CLIENT = 'each-client';
 
+/** RFC 6749 §2.3.1 */
+export function basicAuthorization({ clientId, clientSecret }: BenchClient): string {
+  const pair = `${encodeURIComponent(clientId)}:${encodeURIComponent(clientSecret)}`;
+  return `Basic ${Buffer.from(pair).toString('base64')}`;
+}
+
+/** A side as people and the client that they sign in to see it. */
+export interface Site {
+  readonly url: string;
+  readonly paths: { readonly authorization: string; readonly token: string; readonly jwks: string };
+  readonly client: BenchClient;
+}
+
 export interface ClientsMessage {
   readonly kind: 'clients';
   readonly side: string;
   /** One Authorization header per client, built once. */
   readonly authorizations: readonly string[];
+  readonly site: Site;
 }
 
 export interface RunMessage {
@@ -28,7 +43,22 @@ export interface RunMessage {
   readonly firstClient: number;
 }
 
-export type LoadMessage = ClientsMessage | RunMessage;
+/**
+ * `code`: a code for tokens. `refresh`: a refresh token for the next one. `sign-in`: from the authorization request,
+ * in a browser without a session, to tokens. `crowd`: as many sign-ins at once, and the key set in the meantime.
+ */
+export type JourneyName = 'code' | 'refresh' | 'sign-in' | 'crowd';
+
+export interface JourneyMessage {
+  /** `prepare`: obtains what the journeys begin with. */
+  readonly kind: 'prepare' | 'journey';
+  readonly side: string;
+  readonly journey: JourneyName;
+  readonly connections: number;
+  readonly amount: number;
+}
+
+export type LoadMessage = ClientsMessage | RunMessage | JourneyMessage;
 
 export interface LoadResult {
   readonly answers: number;

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
-import { type BenchCase, basicAuthorization, sendOnce } from './cases.js';
+import { type BenchCase, isJourneyCase, type JourneyCase, type RequestCase, sendOnce } from './cases.js';
 import { type Children, cpuSecondsOf, LOAD_CORE, residentMegabytesOf } from './children.js';
-import type { LoadMessage, LoadRequest, LoadResult } from './load-job.js';
+import { basicAuthorization, type LoadMessage, type LoadRequest, type LoadResult } from './load-job.js';
 import { lastWordsOf, type Side, type SideName } from './sides.js';
 
 export const CONNECTIONS = 32;
@@ -38,34 +38,36 @@ export class Load {
 
   introduce(side: Side): void {
     this.#nextClient.set(side.name, 0);
-    this.#send({ kind: 'clients', side: side.name, authorizations: side.clients.map(basicAuthorization) });
+    const { name, url, paths, webClient: client } = side;
+    const authorizations = side.clients.map(basicAuthorization);
+    this.#send({ kind: 'clients', side: name, authorizations, site: { url, paths, client } });
   }
 
   async run(side: Side, request: LoadRequest, amount: number): Promise<LoadResult> {
     const firstClient = this.#nextClient.get(side.name) ?? 0;
     this.#nextClient.set(side.name, (firstClient + amount) % side.clients.length);
-    const result = await new Promise<LoadResult>((resolve, reject) => {
-      const ended = () => reject(new Error('the load generator ended'));
-      this.#generator.once('exit', ended);
-      this.#generator.once('message', (message: LoadResult) => {
-        this.#generator.off('exit', ended);
-        resolve(message);
-      });
-      this.#send({
-        kind: 'run',
-        side: side.name,
-        url: side.url,
-        request,
-        connections: CONNECTIONS,
-        amount,
-        firstClient,
-      });
+    const result = await this.#ask({
+      kind: 'run',
+      side: side.name,
+      url: side.url,
+      request,
+      connections: CONNECTIONS,
+      amount,
+      firstClient,
     });
-    if (result.failures > 0) {
-      throw new Error(
-        `${side.name} failed ${result.failures} of ${amount} requests to ${request.path}: ${result.firstFailure}\n${lastWordsOf(side)}`,
-      );
-    }
+    refuseFailures(side, result, `${amount} requests to ${request.path}`);
+    return result;
+  }
+
+  /** `prepare`: what the journeys of a round begin with; it is not measured. */
+  async journey(
+    side: Side,
+    kind: 'prepare' | 'journey',
+    { journey, connections, name }: JourneyCase,
+    amount: number,
+  ): Promise<LoadResult> {
+    const result = await this.#ask({ kind, side: side.name, journey, connections, amount });
+    refuseFailures(side, result, `${amount} journeys of "${name}"`);
     return result;
   }
 
@@ -84,17 +86,72 @@ export class Load {
     }
   }
 
+  #ask(message: LoadMessage): Promise<LoadResult> {
+    return new Promise<LoadResult>((resolve, reject) => {
+      const ended = () => reject(new Error('the load generator ended'));
+      this.#generator.once('exit', ended);
+      this.#generator.once('message', (result: LoadResult) => {
+        this.#generator.off('exit', ended);
+        resolve(result);
+      });
+      this.#send(message);
+    });
+  }
+
   #send(message: LoadMessage): void {
     this.#generator.send(message);
   }
 }
 
-/** Every connection sends the same number: none idles while the last ones finish. */
-function inRounds(amount: number): number {
-  return Math.max(2, Math.ceil(amount / CONNECTIONS)) * CONNECTIONS;
+function refuseFailures(side: Side, { failures, firstFailure }: LoadResult, what: string): void {
+  if (failures === 0) return;
+  throw new Error(`${side.name} failed ${failures} of ${what}: ${firstFailure}\n${lastWordsOf(side)}`);
 }
 
-async function measureRound(load: Load, side: Side, request: LoadRequest, amount: number): Promise<Round> {
+/** Every connection sends the same number: none idles while the last ones finish. */
+function inRounds(amount: number, connections = CONNECTIONS): number {
+  return Math.max(2, Math.ceil(amount / connections)) * connections;
+}
+
+/** One side in one case. */
+interface Lane {
+  readonly side: Side;
+  readonly rounds: Round[];
+  /** Before each round, unmeasured. */
+  ready(): Promise<void>;
+  run(): Promise<LoadResult>;
+  /** After the last one. */
+  end(): Promise<void>;
+}
+
+async function requestLane(load: Load, benchCase: RequestCase, side: Side, plan: RoundPlan): Promise<Lane> {
+  const request = await benchCase.prepare(side);
+  await expectRightAnswer(benchCase, side, request);
+  const amount = inRounds((await load.warm(side, request, plan.warmFor)) * plan.roundFor);
+  return {
+    side,
+    rounds: [],
+    ready: async () => undefined,
+    run: () => load.run(side, request, amount),
+    end: () => expectRightAnswer(benchCase, side, request),
+  };
+}
+
+async function journeyLane(load: Load, benchCase: JourneyCase, side: Side, plan: RoundPlan): Promise<Lane> {
+  const { connections, most = Number.POSITIVE_INFINITY, isFixed = false } = benchCase;
+  let amount = isFixed ? most : inRounds(0, connections);
+  const ready = async () => {
+    await load.journey(side, 'prepare', benchCase, amount);
+  };
+  const run = () => load.journey(side, 'journey', benchCase, amount);
+  await ready();
+  const { answers, seconds } = await run();
+  if (!isFixed) amount = Math.min(most, inRounds((answers / seconds) * plan.roundFor, connections));
+  return { side, rounds: [], ready, run, end: async () => undefined };
+}
+
+async function measureRound({ side, ready, run }: Lane): Promise<Round> {
+  await ready();
   const { pid } = side.child;
   let residentMegabytes = residentMegabytesOf(pid);
   const sampling = setInterval(() => {
@@ -102,7 +159,7 @@ async function measureRound(load: Load, side: Side, request: LoadRequest, amount
   }, 50);
   try {
     const before = cpuSecondsOf(pid);
-    const result = await load.run(side, request, amount);
+    const result = await run();
     const cpuSeconds = cpuSecondsOf(pid) - before;
     return {
       rps: result.answers / result.seconds,
@@ -118,7 +175,7 @@ async function measureRound(load: Load, side: Side, request: LoadRequest, amount
   }
 }
 
-async function expectRightAnswer(benchCase: BenchCase, side: Side, request: LoadRequest): Promise<void> {
+async function expectRightAnswer(benchCase: RequestCase, side: Side, request: LoadRequest): Promise<void> {
   const fault = benchCase.faultIn(await sendOnce(side, request));
   if (fault !== undefined) throw new Error(`${side.name}, ${benchCase.name}: ${fault}`);
 }
@@ -130,18 +187,17 @@ export async function measureCase(
   sides: readonly Side[],
   plan: RoundPlan,
 ): Promise<Rounds> {
-  const lanes = [];
+  const lanes: Lane[] = [];
   for (const side of sides) {
-    const request = await benchCase.prepare(side);
-    await expectRightAnswer(benchCase, side, request);
-    const rate = await load.warm(side, request, plan.warmFor);
-    lanes.push({ side, request, amount: inRounds(rate * plan.roundFor), rounds: [] as Round[] });
+    lanes.push(
+      isJourneyCase(benchCase)
+        ? await journeyLane(load, benchCase, side, plan)
+        : await requestLane(load, benchCase, side, plan),
+    );
   }
   for (let pair = 0; pair < plan.pairs; pair += 1) {
-    for (const lane of lanes) {
-      lane.rounds.push(await measureRound(load, lane.side, lane.request, lane.amount));
-    }
+    for (const lane of lanes) lane.rounds.push(await measureRound(lane));
   }
-  for (const lane of lanes) await expectRightAnswer(benchCase, lane.side, lane.request);
+  for (const lane of lanes) await lane.end();
   return new Map(lanes.map(({ side, rounds }) => [side.name, rounds]));
 }

@@ -1,3 +1,4 @@
+import { CROWD_CASE } from './cases.js';
 import type { Round, Rounds } from './measure.js';
 import type { SideName } from './sides.js';
 import { type Estimate, estimateMedian, estimateRatio, median } from './statistics.js';
@@ -75,12 +76,18 @@ function sideResult(rounds: readonly Round[]): SideResult {
 type Quantity = (round: Round) => number;
 const cpu: Quantity = round => round.cpuMicroseconds;
 const rate: Quantity = round => round.rps;
+const tail: Quantity = round => round.p99;
 const memory: Quantity = round => round.residentMegabytes;
 
 function ratio(rounds: Rounds, other: SideName, quantity: Quantity): Estimate | undefined {
   const ours = rounds.get('claviger');
   const theirs = rounds.get(other);
   return ours && theirs && estimateRatio(ours.map(quantity), theirs.map(quantity));
+}
+
+function own(rounds: Rounds, quantity: Quantity): Estimate | undefined {
+  const ours = rounds.get('claviger');
+  return ours && estimateMedian(ours.map(quantity));
 }
 
 export function caseResult(name: string, rounds: Rounds): CaseResult {
@@ -108,7 +115,8 @@ export function caseResult(name: string, rounds: Rounds): CaseResult {
 const BOUNDS: readonly {
   bound: string;
   caseName: string;
-  other: SideName;
+  /** Absent: the figure itself is bounded, not its ratio. */
+  other?: SideName;
   quantity: Quantity;
   limit: number;
   isCeiling: boolean;
@@ -145,6 +153,13 @@ const BOUNDS: readonly {
     limit: 1.3,
     isCeiling: false,
   },
+  {
+    bound: `${CROWD_CASE}: p99 at most 250 ms`,
+    caseName: CROWD_CASE,
+    quantity: tail,
+    limit: 250,
+    isCeiling: true,
+  },
 ];
 
 /** A bound fails only when the whole 95 % interval lies beyond it: noise alone never fails a run. */
@@ -164,7 +179,7 @@ export function judgeBounds(
 ): readonly BoundResult[] {
   const results = BOUNDS.flatMap(({ bound, caseName, other, quantity, limit, isCeiling }) => {
     const rounds = measured.get(caseName);
-    const estimate = rounds && ratio(rounds, other, quantity);
+    const estimate = rounds && (other === undefined ? own(rounds, quantity) : ratio(rounds, other, quantity));
     return estimate ? [judge(bound, limit, isCeiling, estimate)] : [];
   });
   if (readyMs.length === 0) return results;

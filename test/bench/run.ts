@@ -4,9 +4,10 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type BenchCase, CASES } from './cases.js';
+import { STATIC_WEB_CLIENT } from './bench-names.js';
+import { type BenchCase, CASES, isJourneyCase, WARMING_CASE } from './cases.js';
 import { Children } from './children.js';
-import { Load, measureCase, type Rounds } from './measure.js';
+import { Load, measureCase, type RoundPlan, type Rounds } from './measure.js';
 import { type BenchOptions, parseOptions, USAGE } from './options.js';
 import { boundLines, loadWarnings, table } from './report.js';
 import { caseResult, judgeBounds } from './results.js';
@@ -16,6 +17,7 @@ import { freePortPair, type Side, startBare, startClaviger } from './sides.js';
 
 const CLIENTS = 10_000;
 const WARM_FOR = 2;
+const QUICK_JOURNEY_PAIRS = 2;
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const compiled = join(root, '.tmp/bench');
 const clavigerMain = join(root, 'dist/src/cli/main.js');
@@ -39,8 +41,8 @@ async function prepareClaviger(workFolder: string) {
     rootKey: randomBytes(32).toString('base64url'),
     environment: 'development',
   };
-  const clients = await seedClaviger({ ...settings, issuer: `http://localhost:${settings.port}` }, CLIENTS);
-  return { settings, clients };
+  const issuer = `http://localhost:${settings.port}`;
+  return { settings, ...(await seedClaviger({ ...settings, issuer }, CLIENTS)) };
 }
 
 /** Starts what the chosen cases need; Claviger several times, since its start is measured too. */
@@ -52,7 +54,7 @@ async function startSides(
 ) {
   const claviger = options.isBareOnly ? undefined : await prepareClaviger(workFolder);
   const clients = claviger?.clients ?? inventClients(CLIENTS);
-  const start = { children, workFolder, clients };
+  const start = { children, workFolder, clients, webClient: claviger?.webClient ?? STATIC_WEB_CLIENT };
   const sides: Side[] = [];
   const readyMs: number[] = [];
   if (claviger) {
@@ -77,16 +79,20 @@ async function startSides(
 }
 
 async function warmUp(load: Load, sides: readonly Side[]): Promise<void> {
-  const [first] = CASES;
   for (const side of sides) {
     load.introduce(side);
-    if (first === undefined) continue;
     say(`warming up ${side.name}`);
     // Steady state is what is compared: each client has been seen once before the measuring starts.
     // The bare sides keep at most their last hundred clients, so a full pass changes nothing for them.
     const atLeast = side.name === 'claviger' ? side.clients.length : 0;
-    await load.warm(side, await first.prepare(side), WARM_FOR, atLeast);
+    await load.warm(side, await WARMING_CASE.prepare(side), WARM_FOR, atLeast);
   }
+}
+
+/** A round of people takes as long as they take: a quick run has fewer of them. */
+function planOf(benchCase: BenchCase, { plan, isQuick }: BenchOptions): RoundPlan {
+  if (!isQuick || !isJourneyCase(benchCase)) return plan;
+  return { ...plan, pairs: Math.min(plan.pairs, QUICK_JOURNEY_PAIRS) };
 }
 
 async function bench(options: BenchOptions, children: Children, workFolder: string): Promise<boolean> {
@@ -101,9 +107,10 @@ async function bench(options: BenchOptions, children: Children, workFolder: stri
 
   const measured = new Map<string, Rounds>();
   for (const benchCase of cases) {
-    say(`${benchCase.name}: ${options.plan.pairs} rounds of ${options.plan.roundFor} s for each side`);
+    const plan = planOf(benchCase, options);
+    say(`${benchCase.name}: ${plan.pairs} rounds of about ${plan.roundFor} s for each side`);
     const taking = sides.filter(side => benchCase.sides.includes(side.name));
-    measured.set(benchCase.name, await measureCase(load, benchCase, taking, options.plan));
+    measured.set(benchCase.name, await measureCase(load, benchCase, taking, plan));
   }
 
   const results = [...measured].map(([name, rounds]) => caseResult(name, rounds));
@@ -116,7 +123,7 @@ async function bench(options: BenchOptions, children: Children, workFolder: stri
       ? [`${options.plan.pairs} pairs only: intervals are wide, see --pairs.`]
       : []),
     'Ratios are Claviger to that side: median of pairs (95 % interval). RSS is the highest seen under load.',
-    `${CLIENTS} clients on claviger and bare-sqlite, one on bare; 32 connections; took ${seconds.toFixed(0)} s.`,
+    `${CLIENTS} clients on claviger and bare-sqlite, one on bare; 32 connections where nothing else is said; took ${seconds.toFixed(0)} s.`,
   ];
   process.stdout.write(`${[table(results), '', ...remarks, '', boundLines(bounds)].join('\n').trimEnd()}\n`);
   if (options.jsonFile !== undefined) {

@@ -4,7 +4,7 @@ import { get } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type BenchClient, STATIC_BENCH_CLIENT } from './bench-names.js';
+import { type BenchClient, STATIC_BENCH_CLIENT, STATIC_WEB_CLIENT } from './bench-names.js';
 import { type Children, SERVER_CORE } from './children.js';
 
 export type SideName = 'claviger' | 'bare' | 'bare-sqlite';
@@ -15,7 +15,15 @@ export interface Side {
   readonly child: ChildProcess & { pid: number };
   readonly url: string;
   readonly clients: readonly BenchClient[];
-  readonly paths: { token: string; jwks: string; discovery: string; introspection: string };
+  /** To which people sign in. */
+  readonly webClient: BenchClient;
+  readonly paths: {
+    authorization: string;
+    token: string;
+    jwks: string;
+    discovery: string;
+    introspection: string;
+  };
   readonly logFile: string;
 }
 
@@ -25,12 +33,14 @@ export function lastWordsOf({ logFile }: { readonly logFile: string }): string {
 }
 
 const BARE_PATHS = {
+  authorization: '/auth',
   token: '/token',
   jwks: '/jwks',
   discovery: '/.well-known/openid-configuration',
   introspection: '/token/introspection',
 };
 const CLAVIGER_PATHS = {
+  authorization: '/oauth2/authorize',
   token: '/oauth2/token',
   jwks: '/.well-known/jwks.json',
   discovery: '/.well-known/openid-configuration',
@@ -41,6 +51,7 @@ export interface StartOptions {
   readonly children: Children;
   readonly workFolder: string;
   readonly clients: readonly BenchClient[];
+  readonly webClient: BenchClient;
 }
 
 /** Each server gets only the environment named here: no setting of the person's own shell tips the scales. */
@@ -75,6 +86,7 @@ export async function startBare(options: StartOptions, script: string, file?: st
     logFile,
     url: `http://localhost:${port}`,
     clients: file === undefined ? [STATIC_BENCH_CLIENT] : options.clients,
+    webClient: STATIC_WEB_CLIENT,
     paths: BARE_PATHS,
   };
 }
@@ -113,6 +125,7 @@ export async function startClaviger(options: StartOptions, settings: ClavigerSet
     logFile,
     url,
     clients: options.clients,
+    webClient: options.webClient,
     paths: CLAVIGER_PATHS,
   };
   return { side, readyMs };

@@ -1,11 +1,18 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { AUDIT_EVENTS } from '../../src/audit/events.js';
 import { loadConfig } from '../../src/config/load.js';
 import { deriveKeyPolicy } from '../../src/keys/key-policy.js';
+import { type LimitName, limitOf } from '../../src/rate-limits/limits.js';
+import { PASSWORD_LENGTHS } from '../../src/users/password-policy.js';
 import { freshFolder, run } from '../cli/captured-run.js';
 import { blocksOf, DOCUMENTS, type FencedBlock, ROOT, readDocument } from './fenced-blocks.js';
+
+/** Run by test/examples. */
+const EXAMPLES = ['device-cli', 'native-loopback', 'server-side', 'spa'].map(
+  name => `docs/examples/${name}/README.md`,
+);
 
 /** What runs a block; pictures and other programs' settings are not ours to run. */
 function isRun({ language, mark, document }: FencedBlock): boolean {
@@ -13,12 +20,19 @@ function isRun({ language, mark, document }: FencedBlock): boolean {
   if (language === 'sh') {
     if (mark === 'commands') return true;
     const documents: Record<string, readonly string[]> = {
-      demo: ['README.md', 'docs/signing-keys.md', 'docs/audit-events.md', 'docs/verifying-tokens.md'],
+      demo: [
+        ...['README.md', 'docs/signing-keys.md', 'docs/audit-events.md', 'docs/verifying-tokens.md'],
+        ...['docs/signing-people-in.md', 'docs/integrating-clients.md'],
+      ],
+      'sign-in': ['README.md', 'docs/integrating-clients.md'],
+      'example-api': ['docs/examples/orders-api/README.md'],
+      'example-register': EXAMPLES,
+      'example-run': EXAMPLES,
       installation: ['README.md', 'docs/operating.md'],
     };
     return documents[mark]?.includes(document) ?? false;
   }
-  if (language === 'yaml') return mark === 'settings';
+  if (language === 'yaml') return mark === 'settings' || mark === 'providers';
   return language === 'ts' && mark.startsWith('verifier-');
 }
 
@@ -62,7 +76,7 @@ describe('the documents', () => {
         const text = readDocument(document);
         for (const [, words = ''] of text.matchAll(/`(?:npx )?claviger ([a-z][a-z -]*[a-z])/g))
           named.add(words);
-        for (const [, words = ''] of text.matchAll(/^npx claviger ([a-z]+(?: [a-z]+(?![\w:/]))*)/gm))
+        for (const [, words = ''] of text.matchAll(/^npx claviger ([a-z]+(?: [a-z]+(?![\w:/@]))*)/gm))
           named.add(words);
       }
       expect(named.size).to.be.above(15);
@@ -93,6 +107,33 @@ describe('the documents', () => {
     expect(readDocument('docs/operating.md')).to.include(`for about ${Math.round(serveJwksFor / 3600)} h`);
   });
 
+  it('give the limits on attempts that hold', () => {
+    const text = readDocument('docs/signing-people-in.md');
+    const minutes = (name: LimitName) => limitOf('production', name).windowFor / 60;
+    const rows: readonly (readonly [string, LimitName])[] = [
+      ['wrong passwords', 'account_password'],
+      ['wrong passwords', 'account_password_network'],
+      ['wrong passwords on a known device', 'device_password'],
+      ['wrong codes of an authenticator app', 'second_factor'],
+      ['wrong recovery codes', 'recovery_code'],
+      ['wrong user codes (devices)', 'user_code_session'],
+      ['mails to reset a password', 'reset_mail'],
+      ['sign-ups', 'sign_up'],
+      ['links from mails', 'email_link'],
+    ];
+    for (const [what, name] of rows) {
+      expect(text).to.include(`| ${what} | ${limitOf('production', name).most} | ${minutes(name)} min |`);
+    }
+    const { most } = limitOf('production', 'account_consecutive');
+    expect(text).to.include(`| wrong passwords in a row | ${most} | no end |`);
+    expect(limitOf('production', 'second_factor_consecutive').most).to.equal(most);
+    expect(text).to.include(`session; ${limitOf('production', 'user_code').most} by network`);
+    expect(text).to.include(`address; ${limitOf('production', 'reset_mail_network').most} by network`);
+    const { alone, withSecondFactor, most: longest } = PASSWORD_LENGTHS;
+    expect(text).to.include(`${alone} characters or more, ${withSecondFactor} for who has`);
+    expect(text).to.include(`and ${longest} at most`);
+  });
+
   it('name only metrics that there are', () => {
     const source = readFileSync(join(ROOT, 'src/metrics.ts'), 'utf8');
     for (const [, metric = ''] of readDocument('docs/operating.md').matchAll(/`(claviger_[a-z_]+)/g)) {
@@ -101,9 +142,15 @@ describe('the documents', () => {
   });
 
   it('describe every table of the database', () => {
-    const migration = readFileSync(join(ROOT, 'db/migrations/0001-foundation.ts'), 'utf8');
-    const tables = [...migration.matchAll(/createTable\('([a-z_]+)'/g)].map(([, table = '']) => table);
-    const described = [...readFileSync(join(ROOT, 'db/README.md'), 'utf8').matchAll(/^\| `([a-z_]+)` \|/gm)];
-    expect(described.map(([, table]) => table)).to.have.members([...tables, 'schema_migrations']);
+    const folder = join(ROOT, 'db/migrations');
+    const migrations = readdirSync(folder).map(name => readFileSync(join(folder, name), 'utf8'));
+    const tables = migrations.flatMap(text =>
+      [...text.matchAll(/createTable\('([a-z_]+)'/g)].map(([, table = '']) => table),
+    );
+    const described = [...readFileSync(join(ROOT, 'db/README.md'), 'utf8').matchAll(/^\| (`[^|]+`) \|/gm)];
+    const names = described.flatMap(([, cell = '']) =>
+      [...cell.matchAll(/`([a-z_]+)`/g)].map(([, name]) => name),
+    );
+    expect(names).to.have.members([...tables, 'schema_migrations']);
   });
 });

@@ -13,7 +13,7 @@ export interface FencedBlock {
   readonly text: string;
 }
 
-/** What people read: the README, the guides, how to contribute. */
+/** What people read: the README, the guides, the examples, how to contribute. */
 export const DOCUMENTS: readonly string[] = [
   'README.md',
   'CONTRIBUTING.md',
@@ -22,6 +22,9 @@ export const DOCUMENTS: readonly string[] = [
   ...readdirSync(join(ROOT, 'docs'))
     .filter(name => name.endsWith('.md'))
     .map(name => `docs/${name}`),
+  ...readdirSync(join(ROOT, 'docs/examples'), { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith('.md'))
+    .map(name => `docs/examples/${name}`),
 ];
 
 export function readDocument(document: string): string {

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { type ChildProcess, execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -6,13 +6,17 @@ import { delimiter, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { freePorts, freshFolder } from '../cli/captured-run.js';
 import { type Child, spawnCli } from '../cli/child-run.js';
+import { FormBrowser } from '../support/form-browser.js';
 import { ROOT } from './fenced-blocks.js';
 
 const MAIN = join(ROOT, 'src/cli/main.ts');
 export const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 
 /** Longest time for one script of a document. */
-const SCRIPT_ENDS_WITHIN = 90_000;
+const SCRIPT_ENDS_WITHIN = 240_000;
+
+/** Sign-in, second thoughts, consent: no flow has more pages. */
+const MOST_PAGES = 8;
 
 export interface Ran {
   readonly exitCode: number;
@@ -24,7 +28,11 @@ export interface Ran {
 export interface ReadersFolder {
   readonly path: string;
   /** Runs what a document shows, in a shell that stops at the first failure. */
-  run(script: string, env?: Readonly<Record<string, string>>): Promise<Ran>;
+  run(
+    script: string,
+    env?: Readonly<Record<string, string>>,
+    whileRunning?: (child: ChildProcess) => void,
+  ): Promise<Ran>;
   remove(): void;
 }
 
@@ -48,10 +56,10 @@ export function readersFolder(): ReadersFolder {
   return {
     path: folder.path,
     remove: folder.remove,
-    run: (script, env = {}) =>
+    run: (script, env = {}, whileRunning = () => undefined) =>
       new Promise(done => {
         const { PATH = '' } = process.env;
-        execFile(
+        const child = execFile(
           'sh',
           ['-euc', script],
           {
@@ -62,6 +70,7 @@ export function readersFolder(): ReadersFolder {
           (error, stdout, stderr) =>
             done({ exitCode: error === null ? 0 : Number(error.code ?? 1), stdout, stderr }),
         );
+        whileRunning(child);
       }),
   };
 }
@@ -81,6 +90,12 @@ export interface RunningDemo extends ReadersFolder {
   /** A document's text, with the demo's address as it is here. */
   here(text: string): string;
   token(): Promise<string>;
+  /** A person's browser without scripts. */
+  browser(): FormBrowser;
+  /** Signs the demo's person in and says yes, until the browser leaves or nothing more is asked. */
+  answerPages(browser: FormBrowser): Promise<void>;
+  /** Runs what prints an address to sign in at, and signs in there. */
+  signIn(script: string): Promise<Ran>;
   stop(): Promise<void>;
 }
 
@@ -91,13 +106,35 @@ export async function startDemo(): Promise<RunningDemo> {
   await whenReady(child);
   const facts = JSON.parse(readFileSync(join(folder.path, '.claviger/demo.json'), 'utf8')) as DemoFacts;
   const here = (text: string) => text.replaceAll('localhost:4400', `localhost:${port}`);
+  // The commands find the issuer by the settings' port, as they do by default on 4400.
+  const run: ReadersFolder['run'] = (script, env = {}, whileRunning) =>
+    folder.run(here(script), { CLAVIGER_HTTP_PORT: String(port), ...env }, whileRunning);
+  const browser = () => new FormBrowser({ issuer: facts.issuer, pick: () => `http://127.0.0.1:${port}` });
   return {
     ...folder,
     port,
     facts,
     here,
-    // The commands find the issuer by the settings' port, as they do by default on 4400.
-    run: (script, env = {}) => folder.run(here(script), { CLAVIGER_HTTP_PORT: String(port), ...env }),
+    run,
+    browser,
+    answerPages: visitor => answerPages(visitor, facts.user),
+    async signIn(script) {
+      let told = '';
+      let isFollowed: Promise<void> | undefined;
+      const ran = await run(script, {}, child => {
+        child.stderr?.on('data', chunk => {
+          told += String(chunk);
+          const [, address] = /Open this address[^\n]*\n\s+(http\S+)\n/.exec(told) ?? [];
+          if (address === undefined || isFollowed !== undefined) return;
+          isFollowed = follow(browser(), address, facts.user).catch(error => {
+            child.kill();
+            throw error;
+          });
+        });
+      });
+      await isFollowed;
+      return ran;
+    },
     async token() {
       const { client_id, client_secret, issuer } = facts;
       const answer = await fetch(`${issuer}/oauth2/token`, {
@@ -124,5 +161,25 @@ export async function whenReady({ child, said, complaints }: Child): Promise<voi
   while (!/^claviger: ready$/m.test(said())) {
     if (child.exitCode !== null) throw new Error(`the demo ended: ${complaints()}`);
     await new Promise(done => setTimeout(done, 20));
+  }
+}
+
+async function follow(browser: FormBrowser, address: string, user: DemoFacts['user']): Promise<void> {
+  await browser.get(address);
+  await answerPages(browser, user);
+  const { departure } = browser.landing;
+  if (departure === undefined) throw new Error(`it does not go on: ${browser.describe()}`);
+  await fetch(departure.url);
+}
+
+async function answerPages(browser: FormBrowser, { email, password }: DemoFacts['user']): Promise<void> {
+  for (let count = 0; count < MOST_PAGES && browser.landing.departure === undefined; count += 1) {
+    if (browser.has('input[name="password"]')) {
+      const fields = browser.has('input[name="email"]') ? { email, password } : { password };
+      await browser.submit('form:has(input[name="password"])', fields);
+    } else if (browser.has('button[value="allow"]')) {
+      const button = 'button[value="allow"]';
+      await browser.submit(`form:has(${button})`, {}, { button });
+    } else return;
   }
 }

@@ -52,6 +52,8 @@ describe('the examples in a browser', function () {
       await page.click('[name="logout"]');
       await page.waitForURL(home);
       expect(await page.textContent('main')).to.equal('Sign in');
+      const { stdout } = await examples.onDatabase('npx claviger audit list --event token.revoked --json');
+      expect(JSON.parse(stdout)).to.have.length(1);
     });
   });
 
@@ -68,7 +70,7 @@ describe('the examples in a browser', function () {
       await example?.stop();
     });
 
-    it('refreshes, also in two tabs at once, until the session is ended elsewhere; then it asks to sign in', async () => {
+    it('refreshes, also in two tabs at once, until access is withdrawn; then it asks to sign in', async () => {
       const { page, context } = opened;
       const home = `http://localhost:${examples.port}/`;
       await page.goto(home);
@@ -80,10 +82,11 @@ describe('the examples in a browser', function () {
         await Promise.all([page.goto(`${home}orders`), other.goto(`${home}orders`)]);
         for (const one of [page, other]) expect(await one.textContent('main')).to.match(ORDERS);
       }
+      const clientId = '$(node -p "require(\'./.claviger/order-desk.json\').client_id")';
       const { email } = examples.demo.facts.user;
-      const database = { CLAVIGER_DATABASE_URL: 'sqlite:.claviger/demo.sqlite' };
-      const ended = await examples.demo.run(`npx claviger session end --user ${email} --all --yes`, database);
-      expect(ended.exitCode, ended.stderr).to.equal(0);
+      const withdraw = `npx claviger grant revoke --user ${email} --client "${clientId}" --yes`;
+      const withdrawn = await examples.onDatabase(withdraw);
+      expect(withdrawn.exitCode, withdrawn.stderr).to.equal(0);
       await page.goto(`${home}orders`);
       expect(page.url()).to.match(new RegExp(`^${examples.issuer}/interaction/`));
     });

@@ -15,11 +15,11 @@ describe('the examples that are programs', function () {
   it('sign a person in by a code that is entered elsewhere (RFC 8628)', async () => {
     const program = await examples.start('device-cli');
     const [, address = '', code = ''] = await program.saying(/Open (\S+) on any device and enter (\S+)/);
-    const browser = examples.browser();
+    const browser = examples.demo.browser();
     await browser.get(address);
     await browser.submit('form:has(input[name="user_code"])', { user_code: code });
     await browser.submit('form:has([name="confirm"])', {}, { button: '[name="confirm"]' });
-    await examples.signIn(browser);
+    await examples.demo.answerPages(browser);
     expect(await program.ended, program.complaints()).to.equal(0);
     expect(program.said()).to.include(`Signed in as ${examples.demo.facts.user.email}`).and.match(ORDERS);
   });
@@ -27,7 +27,7 @@ describe('the examples that are programs', function () {
   it('say so when the person refuses the code', async () => {
     const program = await examples.start('device-cli');
     const [, address = '', code = ''] = await program.saying(/Open (\S+) on any device and enter (\S+)/);
-    const browser = examples.browser();
+    const browser = examples.demo.browser();
     await browser.get(address);
     await browser.submit('form:has(input[name="user_code"])', { user_code: code });
     await browser.submit('form:has([name="abort"])', {}, { button: '[name="abort"]' });
@@ -38,9 +38,9 @@ describe('the examples that are programs', function () {
   it('sign a person in by the system’s browser and a loopback redirect (RFC 8252)', async () => {
     const program = await examples.start('native-loopback');
     const [, address = ''] = await program.saying(/Open (\S+)/);
-    const browser = examples.browser();
+    const browser = examples.demo.browser();
     await browser.get(address);
-    await examples.signIn(browser);
+    await examples.demo.answerPages(browser);
     const { departure } = browser.landing;
     expect(departure?.uri, browser.describe()).to.match(/^http:\/\/127\.0\.0\.1:\d+\/callback$/);
     expect(await (await fetch(departure?.url ?? '')).text()).to.equal('You can close this window.');

@@ -3,11 +3,8 @@ import { once } from 'node:events';
 import { existsSync, symlinkSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { ROOT, scriptOf } from '../docs/fenced-blocks.js';
-import { type RunningDemo, startDemo } from '../docs/running-demo.js';
+import { type Ran, type RunningDemo, startDemo } from '../docs/running-demo.js';
 import { freePort } from '../support/chromium.js';
-import { FormBrowser } from '../support/form-browser.js';
-
-const MOST_PAGES = 8;
 
 export interface RunningExample {
   said(): string;
@@ -55,22 +52,9 @@ export class Examples {
     return this.#started(example, 'example-run', { PORT: String(this.port), ...env });
   }
 
-  /** A person's browser without scripts. */
-  browser(): FormBrowser {
-    return new FormBrowser({ issuer: this.issuer, pick: () => `http://127.0.0.1:${this.demo.port}` });
-  }
-
-  /** Signs the demo's person in and answers what is asked, until the browser leaves or nothing is asked any more. */
-  async signIn(browser: FormBrowser): Promise<void> {
-    const { email, password } = this.demo.facts.user;
-    for (let count = 0; count < MOST_PAGES && browser.landing.departure === undefined; count += 1) {
-      if (browser.has('input[name="password"]')) {
-        const fields = browser.has('input[name="email"]') ? { email, password } : { password };
-        await browser.submit('form:has(input[name="password"])', fields);
-      } else if (browser.has('button[value="allow"]')) {
-        await browser.submit('form:has(button[value="allow"])', {}, { button: 'button[value="allow"]' });
-      } else return;
-    }
+  /** A command beside the running demo. */
+  onDatabase(script: string): Promise<Ran> {
+    return this.demo.run(script, { CLAVIGER_DATABASE_URL: 'sqlite:.claviger/demo.sqlite' });
   }
 
   async close(): Promise<void> {

@@ -5,10 +5,8 @@ import * as oidc from 'openid-client';
 
 const { ISSUER = 'http://localhost:4400', CLIENT_ID, CLIENT_SECRET, PORT = '3000' } = process.env;
 const { RESOURCE = 'https://api.example.test/orders', API_URL = 'http://localhost:3001/orders' } = process.env;
-/** Seconds before its end at which an access token is renewed. */
-const { RENEW_BEFORE = '30' } = process.env;
-const origin = `http://localhost:${PORT}`;
-const issuer = new URL(ISSUER);
+const { RENEW_BEFORE = '30' } = process.env; // seconds before its end at which an access token is renewed
+const [origin, issuer] = [`http://localhost:${PORT}`, new URL(ISSUER)];
 const config = await oidc.discovery(issuer, CLIENT_ID, {}, oidc.ClientSecretBasic(CLIENT_SECRET), {
   // Only for an issuer on this machine; elsewhere http is refused.
   execute: issuer.hostname === 'localhost' ? [oidc.allowInsecureRequests] : [],
@@ -19,7 +17,7 @@ const visitors = new Map();
 const idOf = req => /(?:^|; )visitor=([\w-]+)/.exec(req.headers.cookie ?? '')?.[1];
 const visitorOf = req => visitors.get(idOf(req));
 
-/** A new name at each change of who it is: one that was planted before the sign-in opens nothing after it. */
+/** A new name at each sign-in: one that was planted before it opens nothing after it. */
 function remember(req, res, visitor) {
   forget(req, res);
   const id = randomBytes(32).toString('base64url');
@@ -36,29 +34,27 @@ function forget(req, res) {
 /** Access tokens are short-lived; requests that need a new one at the same time share one refresh. */
 async function accessTokenOf(visitor) {
   if (Date.now() < visitor.refreshAt) return visitor.tokens.access_token;
-  visitor.refreshing ??= oidc.refreshTokenGrant(config, visitor.tokens.refresh_token).then(tokens => {
-    // The old refresh token is used up: keep the new one before anything else.
-    keep(visitor, { ...visitor.tokens, ...tokens });
-  });
+  // The old refresh token is used up: the new one is kept before anything else.
+  visitor.refreshing ??= oidc
+    .refreshTokenGrant(config, visitor.tokens.refresh_token)
+    .then(tokens => keep(visitor, { ...visitor.tokens, ...tokens }));
   await visitor.refreshing.finally(() => delete visitor.refreshing);
   return visitor.tokens.access_token;
 }
 
 function keep(visitor, tokens) {
-  visitor.tokens = tokens;
-  visitor.refreshAt = Date.now() + (tokens.expires_in - Number(RENEW_BEFORE)) * 1000;
+  return Object.assign(visitor, { tokens, refreshAt: Date.now() + (tokens.expires_in - RENEW_BEFORE) * 1000 });
 }
 
 const escaped = text => String(text).replace(/[&<>"']/g, character => `&#${character.charCodeAt(0)};`);
 const page = body => `<!doctype html><html lang="en"><title>Order desk</title><main>${body}</main>`;
 
 const app = express();
-
 app.get('/', (req, res) => {
-  const person = visitorOf(req)?.person;
+  const { person } = visitorOf(req) ?? {};
   if (person === undefined) return res.send(page('<a href="/sign-in">Sign in</a>'));
-  const signOut = '<form method="post" action="/sign-out"><button>Sign out</button></form>';
-  res.send(page(`<p>Hello ${escaped(person.name ?? person.email)}</p><a href="/orders">Orders</a>${signOut}`));
+  const next = '<a href="/orders">Orders</a> <form method="post" action="/sign-out"><button>Sign out</button></form>';
+  res.send(page(`<p>Hello ${escaped(person.name ?? person.email)}</p>${next}`));
 });
 
 app.get('/sign-in', async (req, res) => {
@@ -69,7 +65,7 @@ app.get('/sign-in', async (req, res) => {
   remember(req, res, visitor);
   const parameters = {
     redirect_uri: `${origin}/callback`,
-    scope: 'openid profile email orders.read',
+    scope: 'openid profile email offline_access orders.read',
     resource: RESOURCE,
     code_challenge: await oidc.calculatePKCECodeChallenge(codeVerifier),
     code_challenge_method: 'S256',
@@ -93,8 +89,7 @@ app.get('/callback', async (req, res) => {
     expectedNonce: pending.nonce,
   });
   visitor.person = await oidc.fetchUserInfo(config, tokens.access_token, tokens.claims().sub);
-  keep(visitor, tokens);
-  remember(req, res, visitor);
+  remember(req, res, keep(visitor, tokens));
   res.redirect('/');
 });
 
@@ -102,22 +97,25 @@ app.get('/orders', async (req, res) => {
   const visitor = visitorOf(req);
   if (visitor?.tokens === undefined) return res.redirect('/sign-in');
   try {
-    const authorization = `Bearer ${await accessTokenOf(visitor)}`;
-    const answer = await fetch(API_URL, { headers: { authorization } });
+    const token = await accessTokenOf(visitor);
+    const answer = await fetch(API_URL, { headers: { authorization: `Bearer ${token}` } });
     res.send(page(`<pre>${escaped(await answer.text())}</pre>`));
   } catch (error) {
-    // Signed out elsewhere, access withdrawn, or too old: the person signs in again. Anything else is tried again.
+    // Access withdrawn, password changed, or too old: the person signs in again.
     if (error.error !== 'invalid_grant') throw error;
     forget(req, res);
     res.redirect('/sign-in');
   }
 });
 
-app.post('/sign-out', (req, res) => {
-  const idToken = visitorOf(req)?.tokens?.id_token;
+app.post('/sign-out', async (req, res) => {
+  const { tokens } = visitorOf(req) ?? {};
   forget(req, res);
-  const parameters = { id_token_hint: idToken, post_logout_redirect_uri: `${origin}/` };
-  res.redirect(idToken === undefined ? '/' : oidc.buildEndSessionUrl(config, parameters).href);
+  if (tokens === undefined) return res.redirect('/');
+  // offline_access outlives the session at the issuer: what nobody needs any more is given back.
+  await oidc.tokenRevocation(config, tokens.refresh_token).catch(console.error);
+  const parameters = { id_token_hint: tokens.id_token, post_logout_redirect_uri: `${origin}/` };
+  res.redirect(oidc.buildEndSessionUrl(config, parameters).href);
 });
 
 app.listen(Number(PORT), 'localhost', () => console.log(`order desk at ${origin}`));

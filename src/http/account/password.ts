@@ -1,3 +1,4 @@
+import { normalizedPassword } from '../../users/password-policy.js';
 import { minutesOf, setPassword } from '../../users/set-password.js';
 import { DeviceCookie } from '../interaction/device-cookie.js';
 import type { FieldFault } from '../view-models.js';
@@ -15,7 +16,7 @@ export function changePassword(parts: AccountParts): Act {
       const current = form.text('current_password');
       const fault = await faultOfCurrent(parts, visitor, current, devices.get(ctx));
       if (fault !== undefined) return { faults: [fault] };
-      if (password.normalize('NFC') === current.normalize('NFC')) {
+      if (normalizedPassword(password) === normalizedPassword(current)) {
         return { faults: [{ field: 'password', message: 'password.same' }] };
       }
     }
@@ -40,5 +41,7 @@ async function faultOfCurrent(
   const answer = await signIn.password({ email: user.email, password, facts, deviceToken });
   if (answer.status === 'accepted' && answer.user.id === user.id) return undefined;
   if (answer.status !== 'throttled') return { field, message: 'password.wrong' };
+  // A pause has no end to wait for.
+  if (answer.isPaused) return { field, message: 'sign_in.paused' };
   return { field, message: 'sign_in.throttled', values: { minutes: minutesOf(answer.retryAfter) } };
 }

@@ -2,28 +2,34 @@ import type { Context } from 'koa';
 import { isAppError } from '../../errors.js';
 import type { PendingInteraction, SignInStep } from '../../oidc/interactions.js';
 import { ACR_ONE_FACTOR, ACR_TWO_FACTORS } from '../../protocol.js';
+import { isLongEnough, type PasswordReach } from '../../users/password-policy.js';
 import type { Acting } from '../../users/people-context.js';
 import type { Accepted, Need } from '../../users/sign-in.js';
 import type { UpstreamIdentity } from '../../users/upstream-client.js';
 import type { User } from '../../users/user.js';
+import { UserStore } from '../../users/user-store.js';
 import { expired } from '../page-refusal.js';
 import { seeOther } from '../page-route.js';
 import { DeviceCookie } from './device-cookie.js';
 import type { InteractionParts } from './interaction-parts.js';
 import { factsOf, pathOf } from './pending.js';
 
+const users = new UserStore();
+
 /** Milliseconds that what is missing may take: afterwards the first factor is shown again. */
 const STEP_FOR = 15 * 60_000;
 
 /** A sign-in under way. It is kept beside the interaction, sealed, and is no session (requirement 90). */
 export interface UnderWay extends SignInStep {
-  readonly needs: 'first_factor' | Exclude<Need, 'nothing'> | 'recovery_codes';
+  readonly needs: 'first_factor' | Exclude<Need, 'nothing'> | 'recovery_codes' | 'new_password';
   /** TOTP secret that is being set up, sealed. */
   readonly enrolling?: string;
   /** To be shown, until the person goes on. */
   readonly recoveryCodes?: readonly string[];
   /** Of another provider; becomes this account's when its owner has signed in (requirement 93). */
   readonly linking?: Linking | undefined;
+  readonly passwordReach?: PasswordReach | undefined;
+  readonly trustDevice?: boolean | undefined;
 }
 
 export interface Linking {
@@ -33,7 +39,7 @@ export interface Linking {
 }
 
 /** RFC 8176: `mfa` beside the methods that make it up. A passkey that verified its user is two factors in one. */
-export function acrOf(amr: readonly string[]): string {
+function acrOf(amr: readonly string[]): string {
   const isTwo = amr.includes('mfa') || (amr.includes('pop') && amr.includes('user'));
   return isTwo ? ACR_TWO_FACTORS : ACR_ONE_FACTOR;
 }
@@ -61,27 +67,37 @@ export class Conclusion {
   async goOn(
     ctx: Context,
     pending: PendingInteraction,
-    accepted: Pick<Accepted, 'user' | 'amr' | 'needs'>,
+    accepted: Pick<Accepted, 'user' | 'amr' | 'needs' | 'passwordReach'>,
     at: number,
   ): Promise<void> {
-    const { user, amr, needs } = accepted;
+    const { user, amr, needs, passwordReach } = accepted;
     const { linking } = (await this.#step(pending)) ?? {};
     if (needs === 'nothing') {
-      await this.end(ctx, pending, { userId: user.id, amr, at, linking });
+      await this.end(ctx, pending, { userId: user.id, amr, at, linking, passwordReach });
       return;
     }
-    const step: UnderWay = { userId: user.id, amr, at, needs, linking };
+    const step: UnderWay = { userId: user.id, amr, at, needs, linking, passwordReach };
     await this.#parts.interactions.saveStep(pending, step);
     this.#to(ctx, pending, needs === 'enrolment' ? 'enrolment' : 'second-factor');
   }
 
-  /** Makes the session. */
+  /**
+   * Makes the session. But first, a password that is too short for what is asked for beside it now makes way for
+   * another (requirement 86): when a second factor is taken away, nobody knows how long the password is.
+   */
   async end(
     ctx: Context,
     pending: PendingInteraction,
-    { userId, amr, at, linking }: Pick<UnderWay, 'userId' | 'amr' | 'at' | 'linking'>,
+    signedIn: Pick<UnderWay, 'userId' | 'amr' | 'at' | 'linking' | 'passwordReach'>,
     { trustDevice = false } = {},
   ): Promise<void> {
+    const { userId, amr, at, linking } = signedIn;
+    if (await this.#isPasswordShort(signedIn)) {
+      const step: UnderWay = { userId, amr, at, linking, trustDevice, needs: 'new_password' };
+      await this.#parts.interactions.saveStep(pending, step);
+      this.#to(ctx, pending, 'new-password');
+      return;
+    }
     const acr = acrOf(amr);
     const completed = await this.#parts.signIn.completed({
       userId,
@@ -118,6 +134,12 @@ export class Conclusion {
     }
     this.#to(ctx, pending);
     return undefined;
+  }
+
+  async #isPasswordShort({ userId, passwordReach }: Pick<UnderWay, 'userId' | 'passwordReach'>) {
+    if (passwordReach === undefined || isLongEnough(passwordReach, false)) return false;
+    const hasSecondFactor = await this.#parts.context.database.read(on => users.hasSecondFactor(on, userId));
+    return !isLongEnough(passwordReach, hasSecondFactor);
   }
 
   async #step(pending: PendingInteraction): Promise<UnderWay | undefined> {

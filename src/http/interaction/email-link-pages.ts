@@ -5,7 +5,6 @@ import { type EmailLink, peekLink } from '../../users/email-links.js';
 import { shortestPassword } from '../../users/password-policy.js';
 import { FieldsRefused } from '../../users/refused-fields.js';
 import { resetPassword } from '../../users/set-password.js';
-import { endPasswordPause } from '../../users/sign-in-limits.js';
 import { acceptInvitation } from '../../users/sign-up.js';
 import { UserStore } from '../../users/user-store.js';
 import { formOf } from '../form-body.js';
@@ -55,7 +54,7 @@ export class EmailLinkPages {
   }
 
   async #use(ctx: Context, token: string, link: Link): Promise<void> {
-    const { context, limiter, renderer } = this.#parts;
+    const { context, renderer } = this.#parts;
     const acting = anonymously(ctx);
     const form = formOf(ctx);
     const password = form.text('password');
@@ -70,9 +69,7 @@ export class EmailLinkPages {
         return;
       }
       case 'reset_password': {
-        const { id } = await resetPassword(context, { token, password }, acting);
-        // Its owner is back: too many failures of somebody else no longer keep the password from working.
-        await context.database.transaction(trx => endPasswordPause(limiter, trx, id));
+        await resetPassword(context, { token, password }, acting);
         this.#sent.say(ctx, 'password_reset');
         return;
       }

@@ -10,7 +10,7 @@ import { seeOther } from '../page-route.js';
 import type { FieldFault } from '../view-models.js';
 import { type Conclusion, together, type UnderWay } from './conclusion.js';
 import type { InteractionParts } from './interaction-parts.js';
-import { factsOf, pathOf } from './pending.js';
+import { currentUser, factsOf, pathOf } from './pending.js';
 
 /** A second factor is set up on the way, by whoever has none and needs one. */
 export class EnrolmentPages {
@@ -47,9 +47,10 @@ export class EnrolmentPages {
       return;
     }
     const recoveryCodes = await makeRecoveryCodes(context, user.id, acting);
-    const { userId, at, linking } = step;
+    const { userId, at, linking, passwordReach } = step;
     const amr = together(step.amr, ['otp']);
-    const next: UnderWay = { userId, at, amr, linking, needs: 'recovery_codes', recoveryCodes };
+    const shared = { userId, at, amr, linking, passwordReach };
+    const next: UnderWay = { ...shared, needs: 'recovery_codes', recoveryCodes };
     await interactions.saveStep(pending, next);
     this.#to(ctx, pending, 'recovery-codes');
   }
@@ -73,7 +74,7 @@ export class EnrolmentPages {
   ): Promise<{ readonly step: UnderWay; readonly user: User } | undefined> {
     const step = await this.#conclusion.underWay(ctx, pending, 'enrolment');
     if (step === undefined) return undefined;
-    const user = await this.#parts.users.find(step.userId);
+    const user = await currentUser(this.#parts, step.userId);
     if (user === undefined || !isActive(user)) throw expired();
     const { hasTotp, passkeys } = await this.#parts.signIn.factorsOf(user);
     if (!hasTotp && passkeys.length === 0) return { step, user };

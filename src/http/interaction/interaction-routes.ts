@@ -11,6 +11,7 @@ import { EnrolmentPages } from './enrolment.js';
 import { ForgotPasswordPages } from './forgot-password.js';
 import type { InteractionParts } from './interaction-parts.js';
 import { chooseLocale } from './locale-choice.js';
+import { NewPasswordPages } from './new-password.js';
 import { PasskeyQuestions } from './passkey-questions.js';
 import { inInteraction, pathOf } from './pending.js';
 import { SecondFactorPages } from './second-factor.js';
@@ -30,6 +31,7 @@ export function interactionRoutes(parts: InteractionParts, pages: PageRouteParts
   const signIn = new SignInPages(parts, conclusion, passkeys);
   const second = new SecondFactorPages(parts, conclusion, passkeys);
   const enrolment = new EnrolmentPages(parts, conclusion);
+  const newPassword = new NewPasswordPages(parts, conclusion);
   const consent = new ConsentPages(parts);
   const signUp = new SignUpPages(parts, sent);
   const upstream = new UpstreamPages(parts, conclusion, signIn);
@@ -72,6 +74,10 @@ export function interactionRoutes(parts: InteractionParts, pages: PageRouteParts
     '/interaction/*/enrolment': {
       get: on((ctx, pending) => enrolment.show(ctx, pending)),
       post: on((ctx, pending) => enrolment.confirm(ctx, pending)),
+    },
+    '/interaction/*/new-password': {
+      get: on((ctx, pending) => newPassword.show(ctx, pending)),
+      post: on((ctx, pending) => newPassword.save(ctx, pending)),
     },
     '/interaction/*/recovery-codes': { get: on((ctx, pending) => enrolment.showRecoveryCodes(ctx, pending)) },
     '/interaction/*/continue': { get: on((ctx, pending) => enrolment.goOn(ctx, pending)) },

@@ -3,10 +3,14 @@ import type { RequestFacts } from '../../audit/events.js';
 import type { PendingInteraction } from '../../oidc/interactions.js';
 import type { Acting } from '../../users/people-context.js';
 import type { RefusedField } from '../../users/refused-fields.js';
+import type { User } from '../../users/user.js';
+import { UserStore } from '../../users/user-store.js';
 import { expired } from '../page-refusal.js';
 import type { Answer } from '../page-route.js';
 import type { FieldFault } from '../view-models.js';
 import type { InteractionParts } from './interaction-parts.js';
+
+const users = new UserStore();
 
 type PendingAnswer = (ctx: Context, pending: PendingInteraction) => Promise<void>;
 
@@ -23,6 +27,11 @@ export function inInteraction(parts: InteractionParts, answer: PendingAnswer): A
     ctx.state.clientName = pending.client.name;
     await answer(ctx, pending);
   };
+}
+
+/** As the database knows them now: on another node a factor may have been added a moment ago. */
+export function currentUser({ context }: InteractionParts, userId: string): Promise<User | undefined> {
+  return context.database.read(on => users.find(on, userId));
 }
 
 /** Below the issuer. */

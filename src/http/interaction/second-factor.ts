@@ -8,7 +8,7 @@ import type { FieldFault, SecondFactorView } from '../view-models.js';
 import { type Conclusion, together, type UnderWay } from './conclusion.js';
 import type { InteractionParts } from './interaction-parts.js';
 import type { PasskeyQuestions } from './passkey-questions.js';
-import { factsOf, minutesOf, pathOf } from './pending.js';
+import { currentUser, factsOf, minutesOf, pathOf } from './pending.js';
 
 type Way = SecondFactorView['way'];
 
@@ -132,7 +132,7 @@ export class SecondFactorPages {
   }
 
   async #userOf({ userId }: UnderWay): Promise<User> {
-    const user = await this.#parts.users.find(userId);
+    const user = await currentUser(this.#parts, userId);
     if (user === undefined || !isActive(user)) throw expired();
     return user;
   }

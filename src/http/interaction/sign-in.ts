@@ -10,7 +10,7 @@ import type { FieldFault, Notice } from '../view-models.js';
 import type { Conclusion } from './conclusion.js';
 import type { InteractionParts } from './interaction-parts.js';
 import type { PasskeyQuestions } from './passkey-questions.js';
-import { factsOf, minutesOf, pathOf } from './pending.js';
+import { currentUser, factsOf, minutesOf, pathOf } from './pending.js';
 
 /** RFC 5321 §4.5.3.1. */
 const LONGEST_EMAIL = 254;
@@ -168,7 +168,7 @@ export class SignInPages {
   async #known(pending: PendingInteraction): Promise<User | undefined> {
     if (pending.prompt !== 'login' || pending.sessionUserId === undefined) return undefined;
     if (pending.isSignUp || pending.reasons.includes('account_unusable')) return undefined;
-    return this.#parts.users.find(pending.sessionUserId);
+    return currentUser(this.#parts, pending.sessionUserId);
   }
 
   #linkNotice(providerId: string | undefined): Notice | undefined {

@@ -112,7 +112,7 @@ describe('a pushed authorization request (RFC 9126)', () => {
         const answers = await Promise.all(
           Array.from({ length: PARALLEL }, (_, which) => {
             const node = scene.cluster.nodes[which % 3] ?? scene.node;
-            return ask(node, pathOf(shop, json.request_uri), { headers: { cookie, host: 'localhost:4400' } });
+            return ask(node, pathOf(shop, json.request_uri), { headers: { cookie } });
           }),
         );
         const codes = answers.filter(answer => /[?&]code=/.test(answer.headers.get('location') ?? ''));

@@ -1,5 +1,5 @@
 import type { RequestFacts } from '../../../src/audit/events.js';
-import { disableClient, type NewClientInput, updateClient } from '../../../src/clients/change-client.js';
+import { deleteClient, disableClient, enableClient, type NewClientInput, updateClient } from '../../../src/clients/change-client.js';
 import { type Access, openAccess } from '../../../src/oidc/people.js';
 import type { ListedSession } from '../../../src/oidc/sessions.js';
 import type { RunningServer } from '../../../src/server.js';
@@ -29,12 +29,21 @@ export class LifecycleScene {
   readonly context: PeopleContext;
   readonly access: Access;
   readonly time: MovedTime;
+  /** Asks about tokens of both resource servers. */
+  readonly introspector: RelyingParty;
 
-  private constructor(cluster: Cluster, context: PeopleContext, access: Access, time: MovedTime) {
-    this.cluster = cluster;
-    this.context = context;
-    this.access = access;
-    this.time = time;
+  private constructor(parts: {
+    readonly cluster: Cluster;
+    readonly context: PeopleContext;
+    readonly access: Access;
+    readonly time: MovedTime;
+    readonly introspector: RelyingParty;
+  }) {
+    this.cluster = parts.cluster;
+    this.context = parts.context;
+    this.access = parts.access;
+    this.time = parts.time;
+    this.introspector = parts.introspector;
   }
 
   static async open({
@@ -46,12 +55,14 @@ export class LifecycleScene {
     const { clock, databaseClockOffset } = time;
     const cluster = new Cluster({ ...options, clock, databaseClockOffset });
     for (let count = 0; count < nodes; count += 1) await cluster.start({ hasTimers });
-    await cluster.resourceServer();
-    await cluster.resourceServer({ identifier: OPAQUE_RESOURCE, accessTokenFormat: 'opaque' });
+    const introspector = await seedWebClient(cluster);
+    const introspectors = [introspector.client.clientId];
+    await cluster.resourceServer({ introspectors });
+    await cluster.resourceServer({ introspectors, identifier: OPAQUE_RESOURCE, accessTokenFormat: 'opaque' });
     const { database, nodeId, keys } = await cluster.operator();
     const access = openAccess({ database, nodeId, keys });
     const context = await peopleContext(cluster);
-    return new LifecycleScene(cluster, context, access, time);
+    return new LifecycleScene({ cluster, context, access, time, introspector });
   }
 
   node(index = 0): RunningServer {
@@ -83,6 +94,11 @@ export class LifecycleScene {
   browser(index?: number): FormBrowser {
     const pick = roundRobin(this.cluster.nodes);
     return new FormBrowser({ pick: index === undefined ? pick : () => `http://127.0.0.1:${this.node(index).port}` });
+  }
+
+  /** The same browser, whose requests one node takes. */
+  elsewhere(browser: FormBrowser, index: number): FormBrowser {
+    return Object.defineProperty(this.browser(index), 'jar', { value: browser.jar });
   }
 
   /** A code of this client for this person, who signs in and consents where asked. */
@@ -133,8 +149,16 @@ export class LifecycleScene {
     await backchannel.answer(current, pending.handle, true, FACTS);
   }
 
-  async disable({ client }: RelyingParty): Promise<void> {
-    await disableClient(this.#changes, { clientId: client.clientId }, OPERATOR);
+  async disable({ client: { clientId } }: RelyingParty): Promise<void> {
+    await disableClient(this.#changes, { clientId }, OPERATOR);
+  }
+
+  async enable({ client: { clientId } }: RelyingParty): Promise<void> {
+    await enableClient(this.#changes, { clientId }, OPERATOR);
+  }
+
+  async delete({ client: { clientId } }: RelyingParty): Promise<void> {
+    await deleteClient(this.#changes, { clientId }, OPERATOR);
   }
 
   /** Of what the client may ask for, `orders.read` is gone. */
@@ -150,6 +174,13 @@ export class LifecycleScene {
   async moveBy(seconds: number): Promise<void> {
     this.time.moveBy(seconds);
     await this.tick();
+  }
+
+  /** All nodes go, and as many come. */
+  async restart(): Promise<void> {
+    const gone = this.cluster.nodes.splice(0);
+    await Promise.all(gone.map(node => node.close()));
+    for (const _node of gone) await this.cluster.start({ hasTimers: false });
   }
 
   /** Every node does what its timers would do. */

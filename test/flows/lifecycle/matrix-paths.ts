@@ -1,6 +1,6 @@
 import type { FormBrowser, Landing } from '../../support/form-browser.js';
 import type { Answer } from '../../support/nodes.js';
-import { type Person, walk } from '../../support/people.js';
+import type { Person } from '../../support/people.js';
 import { type Attempt, CLIENT_ORIGIN, type RelyingParty } from '../../support/relying-party.js';
 import { CIBA, DEVICE, type LifecycleScene, OPAQUE_RESOURCE } from './lifecycle-scene.js';
 
@@ -13,6 +13,8 @@ export interface Held {
   readonly person: Person;
   readonly browser: FormBrowser;
   readonly party: RelyingParty;
+  /** Nothing is changed: what a person can allow is allowed. */
+  readonly isControl: boolean;
 }
 
 /**
@@ -69,6 +71,10 @@ async function introspected(held: Held, token: string): Promise<Outcome> {
   });
 }
 
+function informed(held: Held, token: string): Promise<Outcome> {
+  return worst(held, '401', async party => String((await party.userinfo(token)).status));
+}
+
 /** A device shows a code; its person types it in, in the browser of before. */
 async function device({ party }: Held): Promise<{ deviceCode: string; userCode: string }> {
   const { json, status, text } = await party.ask('/oauth2/device', { scope: 'openid orders.read' });
@@ -104,8 +110,7 @@ async function backchannel({ party, person }: Held): Promise<string> {
 }
 
 function open({ browser, scene }: Held, { url }: Attempt): Promise<Landing> {
-  const elsewhere = browser.window(() => `http://127.0.0.1:${scene.node(OTHER).port}`);
-  return elsewhere.get(url, { from: CLIENT_ORIGIN });
+  return scene.elsewhere(browser, OTHER).get(url, { from: CLIENT_ORIGIN });
 }
 
 /** Refused tokens give their grant away, so each path has a client of its own. */
@@ -145,7 +150,7 @@ export const PATHS: readonly Path[] = [
     async prepare(held) {
       const { deviceCode, userCode } = await device(held);
       return async () => {
-        const asked = await connect(held.browser.window(), userCode, held.scene.isControl);
+        const asked = await connect(held.browser.window(), userCode, held.isControl);
         const polled = outcomeOf(await poll(held, { grant_type: DEVICE, device_code: deviceCode }));
         return `${asked}, ${polled}`;
       };
@@ -178,8 +183,15 @@ export const PATHS: readonly Path[] = [
     name: 'userinfo',
     async prepare(held) {
       const { json } = await held.scene.tokens(held.party, held.browser, held.person);
-      return () =>
-        worst(held, '401', async party => String((await party.userinfo(String(json.access_token))).status));
+      return () => informed(held, String(json.access_token));
+    },
+  },
+  {
+    name: 'userinfo with an opaque token',
+    async prepare(held) {
+      const parameters = { resource: OPAQUE_RESOURCE };
+      const { json } = await held.scene.tokens(held.party, held.browser, held.person, parameters);
+      return () => informed(held, String(json.access_token));
     },
   },
   {
@@ -209,36 +221,44 @@ export const PATHS: readonly Path[] = [
   },
 ];
 
-/** Prepares every path, changes what `change` changes, and tries every path: by name, what came of it. */
-export async function tryAll(
+/** Answers about tokens may be a second old; everything else is decided by what is true at that moment. */
+const ANSWERED: ReadonlySet<string> = new Set(
+  PATHS.map(({ name }) => name).filter(name => name.startsWith('introspection') || name.startsWith('userinfo')),
+);
+
+export type Change = (person: Person, parties: readonly RelyingParty[]) => Promise<void>;
+
+/**
+ * Prepares every path.
+ *
+ * @param change undefined: the control
+ * @returns to be called once: makes the change, tries every path, and tells by its name what came of it.
+ */
+export async function preparePaths(
   scene: LifecycleScene,
-  change: (person: Person, parties: readonly RelyingParty[]) => Promise<void>,
-): Promise<ReadonlyMap<string, Outcome>> {
+  change: Change | undefined,
+): Promise<() => Promise<ReadonlyMap<string, Outcome>>> {
   const person = await scene.person();
   const browser = scene.browser();
   await browser.get('/account');
-  await walkHome(browser, person);
+  await browser.submit('input[name="password"]', { email: person.email, password: person.password });
   const prepared: { name: string; party: RelyingParty; attempt: () => Promise<Outcome> }[] = [];
   for (const { name, prepare } of PATHS) {
     const party = await scene.client({ alwaysIssueRefreshToken: true });
-    prepared.push({ name, party, attempt: await prepare({ scene, person, browser, party }) });
+    const held = { scene, person, browser, party, isControl: change === undefined };
+    prepared.push({ name, party, attempt: await prepare(held) });
   }
-  await change(
-    person,
-    prepared.map(({ party }) => party),
-  );
-  const outcomes = await Promise.all(
-    prepared.map(async ({ name, attempt }): Promise<[string, Outcome]> => [
-      name,
-      await attempt().catch((error: unknown) => String(error)),
-    ]),
-  );
-  return new Map(outcomes);
+  const parties = prepared.map(({ party }) => party);
+  const outcomes = new Map<string, Outcome>();
+  const note = async ({ name, attempt }: (typeof prepared)[number]): Promise<void> => {
+    outcomes.set(name, await attempt().catch((error: unknown) => String(error)));
+  };
+  return async () => {
+    await change?.(person, parties);
+    const asked = prepared.filter(({ name }) => ANSWERED.has(name)).map(note);
+    // One after the other: they share a browser, and with it a session.
+    for (const each of prepared) if (!ANSWERED.has(each.name)) await note(each);
+    await Promise.all(asked);
+    return outcomes;
+  };
 }
-
-async function walkHome(browser: FormBrowser, { email, password }: Person): Promise<void> {
-  await browser.submit('input[name="password"]', { email, password });
-  if (browser.landing.status !== 200) throw new Error(browser.describe());
-}
-
-export { walk };

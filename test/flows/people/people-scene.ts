@@ -1,4 +1,5 @@
 import { TOTP } from 'otpauth';
+import type { UpstreamProvider } from '../../../src/config/federation-file.js';
 import type { MailDelivery } from '../../../src/delivery/outbox.js';
 import { openAccess } from '../../../src/oidc/people.js';
 import type { Acting } from '../../../src/users/people-context.js';
@@ -7,13 +8,20 @@ import { confirmTotp, enrolTotp } from '../../../src/users/totp.js';
 import type { FormBrowser, Landing } from '../../support/form-browser.js';
 import { installMovedTime, type MovedTime } from '../../support/moved-time.js';
 import type { ClusterOptions } from '../../support/nodes.js';
-import { type Parameters, type Person, type RelyingParty, Scene } from '../authorization/relying-party.js';
+import {
+  claimsOf,
+  type Parameters,
+  type Person,
+  type RelyingParty,
+  Scene,
+} from '../authorization/relying-party.js';
 
 export const WRONG = 'another lamp under bridge';
 export const NEXT_PASSWORD = 'eleven quiet radishes sang';
 
 export interface PeopleSceneOptions extends Omit<ClusterOptions, 'clock' | 'databaseClockOffset'> {
   readonly nodes?: number;
+  readonly upstreamProviders?: readonly UpstreamProvider[];
 }
 
 /** An authenticator app. */
@@ -33,10 +41,17 @@ export class PeopleScene {
     this.#time = time;
   }
 
-  static async open({ nodes = 1, ...options }: PeopleSceneOptions): Promise<PeopleScene> {
+  static async open({
+    nodes = 1,
+    upstreamProviders = [],
+    ...options
+  }: PeopleSceneOptions): Promise<PeopleScene> {
     const time = installMovedTime();
     const { clock, databaseClockOffset } = time;
-    const scene = await Scene.open({ ...options, clock, databaseClockOffset }, { nodes, hasTimers: false });
+    const scene = await Scene.open({ ...options, clock, databaseClockOffset }, { nodes: 0 });
+    for (let count = 0; count < nodes; count += 1) {
+      await scene.cluster.start({ hasTimers: false, upstreamProviders });
+    }
     return new PeopleScene(scene, time);
   }
 
@@ -62,6 +77,12 @@ export class PeopleScene {
     const recoveryCodes = await makeRecoveryCodes(context, userId, acting);
     await this.tick();
     return { code, recoveryCodes };
+  }
+
+  /** Who is signed in, as a client sees it. */
+  async subjectOf(shop: RelyingParty, browser: FormBrowser): Promise<unknown> {
+    const answer = await shop.redeem(await shop.authorize(browser, undefined));
+    return claimsOf(answer.json.id_token).sub;
   }
 
   /** What was mailed since the last call, oldest first. */

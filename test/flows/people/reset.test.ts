@@ -207,6 +207,25 @@ describe('guessing passwords (requirement 87)', () => {
       expect([count(422), count(429)]).to.deep.equal([10, 14]);
     });
 
+    it('is over after a hundred failures in a row, until its owner resets the password by mail', async () => {
+      const eve = await people.scene.person();
+      for (let round = 0; round < 10; round += 1) {
+        const browser = await people.atSignIn(shop);
+        for (let count = 0; count < 10; count += 1) await signIn(browser, eve.email, WRONG);
+        await people.moveBy(901);
+      }
+      const browser = await people.atSignIn(shop);
+      expect((await signIn(browser, eve.email, eve.password)).status).to.equal(429);
+      expect(faults(browser)).to.contain('The password is paused here');
+      expect(Number(browser.landing.headers['retry-after'])).to.equal(24 * 3600);
+      const mailed = people.scene.browser();
+      await mailed.get('/forgot');
+      await mailed.submit('main form', { email: eve.email });
+      await mailed.get(await people.link('reset-password', eve.email));
+      await mailed.submit('main form', { password: NEXT_PASSWORD });
+      expect((await signIn(browser, eve.email, NEXT_PASSWORD)).departure?.parameters.code).to.be.a('string');
+    }).timeout(90_000);
+
     it('fills no mailbox', async () => {
       const eve = await people.scene.person();
       const browser = people.scene.browser();

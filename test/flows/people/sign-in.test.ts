@@ -124,6 +124,12 @@ describe('signing in with a password', () => {
       await browser.follow('Not you?');
       expect([heading(browser), stepOf(browser)]).to.deep.equal(['Sign in', 'sign-in']);
       expect(browser.form().querySelector('#email')?.hasAttribute('readonly')).to.equal(false);
+      const eve = await people.scene.person();
+      await signIn(browser, eve.email, eve.password);
+      // The core ends the other session by a page that sends itself on; here scripts are off.
+      const { departure } = await browser.submit('form[action$="/logout/confirm"]');
+      expect(departure?.parameters.code).to.be.a('string');
+      expect(await people.subjectOf(shop, browser)).to.equal(eve.userId);
     });
 
     it('tells the client when the person cancels', async () => {

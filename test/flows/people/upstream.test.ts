@@ -1,7 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect } from 'chai';
+import { Secret } from '../../../src/config/config.js';
+import type { UpstreamProvider } from '../../../src/config/federation-file.js';
 import { disableUser } from '../../../src/users/change-user.js';
 import { forEachDatabase } from '../../support/databases.js';
 import type { FormBrowser } from '../../support/form-browser.js';
@@ -15,25 +14,26 @@ const CALLBACK = `${ISSUER}/federation/callback/up`;
 
 describe('signing in with another provider', () => {
   forEachDatabase((_name, fresh) => {
-    let folder: string;
     let upstream: Upstream;
     let people: PeopleScene;
     let shop: RelyingParty;
 
     before(async () => {
       upstream = await startUpstream(CLIENT, { redirectUris: [CALLBACK] });
-      folder = mkdtempSync(join(tmpdir(), 'claviger-upstream-'));
-      const file = join(folder, 'providers.yaml');
-      const { client_id, client_secret } = CLIENT;
-      const entry = { id: 'up', name: 'Upstream', issuer: upstream.issuer, client_id, client_secret };
-      writeFileSync(file, JSON.stringify([{ ...entry, allow_sign_up: true }]));
+      const provider: UpstreamProvider = {
+        id: 'up',
+        name: 'Upstream',
+        issuer: upstream.issuer,
+        clientId: CLIENT.client_id,
+        clientSecret: new Secret(CLIENT.client_secret),
+        scopes: ['openid', 'email', 'profile'],
+        allowsSignUp: true,
+      };
       people = await PeopleScene.open({
         url: (await fresh()).url,
         nodes: 2,
-        env: {
-          CLAVIGER_FEDERATION_PROVIDERS_FILE: file,
-          CLAVIGER_OUTBOUND_ALLOWED_NETWORKS: '127.0.0.1',
-        },
+        env: { CLAVIGER_OUTBOUND_ALLOWED_NETWORKS: '127.0.0.1' },
+        upstreamProviders: [provider],
       });
       shop = await people.scene.relyingParty({ isFirstParty: true });
     });
@@ -41,7 +41,6 @@ describe('signing in with another provider', () => {
     after(async () => {
       await people.close();
       await upstream.close();
-      rmSync(folder, { recursive: true, force: true });
     });
 
     /** Where the provider's page is. */

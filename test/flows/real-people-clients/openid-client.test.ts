@@ -88,7 +88,7 @@ describe('openid-client', () => {
 
   it('checks a signed answer (JARM)', async () => {
     const { client } = await seedWebClient(house.cluster, {
-      responseModes: ['query.jwt'],
+      responseModes: ['jwt'],
       authorizationSignedResponseAlg: 'RS256',
     });
     const configuration = await discovered(client);
@@ -133,7 +133,8 @@ describe('openid-client', () => {
       await browser.get(device.verification_uri_complete ?? '');
       await browser.submit('form:has(input[name="user_code"])');
       await browser.submit('form:has([name="confirm"])', {}, { button: '[name="confirm"]' });
-      await browser.submit('input[name="password"]', house.person);
+      const { email, password } = house.person;
+      await browser.submit('input[name="password"]', { email, password });
       const button = 'button[name="answer"][value="allow"]';
       await browser.submit(button, {}, { button });
     }

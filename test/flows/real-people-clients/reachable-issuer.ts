@@ -62,7 +62,10 @@ export interface Listening {
 /** A site of its own at a loopback host. */
 export async function listen(
   listener: RequestListener,
-  { host = 'localhost', port = 0 }: { readonly host?: 'localhost' | '127.0.0.1'; readonly port?: number } = {},
+  {
+    host = 'localhost',
+    port = 0,
+  }: { readonly host?: 'localhost' | '127.0.0.1'; readonly port?: number } = {},
 ): Promise<Listening> {
   const server: Server = createServer(listener);
   await new Promise<void>((resolve, reject) => {
