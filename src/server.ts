@@ -228,6 +228,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         ending: access.ending,
         pages: pages.core,
         backchannel: people.backchannel,
+        fetch,
         ownAccessTokens: {
           database,
           artifacts,

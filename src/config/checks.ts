@@ -4,8 +4,9 @@ import { type Config, DEVELOPMENT } from './config.js';
 import { crossesNetworkUnverified, isMemoryDatabase } from './database-url.js';
 import { isLoopbackHost, issuerProblem } from './issuer-checks.js';
 import { checkKeys, type Findings } from './key-checks.js';
+import { mailUrlProblem } from './mail-url.js';
 import type { SettingName } from './settings.js';
-import { proxyProblem } from './trusted-proxies.js';
+import { networkProblem, proxyProblem } from './trusted-proxies.js';
 
 /** What else decides whether a configuration is safe, looked up by the loader so that the checks stay pure. */
 export interface Surroundings {
@@ -106,6 +107,18 @@ function checkTokens({ tokens }: Config): Findings {
   return { faults: [{ at: 'tokens.accessTokenFor', problem }], warnings: [] };
 }
 
+/** Found when it is needed otherwise: at the first mail, at the first call to another server. */
+function checkReach({ mail, outbound }: Config): Findings {
+  const faults: Fault[] = [];
+  const mailProblem = mailUrlProblem(mail.url);
+  if (mailProblem !== undefined) faults.push({ at: 'mail.url', problem: mailProblem });
+  for (const entry of outbound.allowedNetworks) {
+    const problem = networkProblem(entry);
+    if (problem !== undefined) faults.push({ at: 'outbound.allowedNetworks', problem });
+  }
+  return { faults, warnings: [] };
+}
+
 function checkTransport({ environment }: Config, surroundings: Surroundings): Findings {
   const found: Fault[] = [];
   if (surroundings.ignoresCertificates) {
@@ -130,6 +143,7 @@ export function checkConfig(config: Config, surroundings: Surroundings): Finding
     checkDatabase(config, surroundings),
     checkKeys(config),
     checkTokens(config),
+    checkReach(config),
     checkTransport(config, surroundings),
     checkBranding(config, surroundings.logoProblem),
   ];

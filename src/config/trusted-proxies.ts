@@ -17,12 +17,17 @@ function readNetwork(entry: string): Network | undefined {
   return prefix > widest ? undefined : { address, prefix, family: version === 4 ? 'ipv4' : 'ipv6' };
 }
 
+export function networkProblem(entry: string): string | undefined {
+  return readNetwork(entry) === undefined
+    ? `has ${entry}, which is no IP address or CIDR range; write 10.0.0.0/8 or ::1.`
+    : undefined;
+}
+
 export function proxyProblem(entry: string): string | undefined {
-  const network = readNetwork(entry);
-  if (network === undefined)
-    return `has ${entry}, which is no IP address or CIDR range; write 10.0.0.0/8 or ::1.`;
+  const malformed = networkProblem(entry);
+  if (malformed !== undefined) return malformed;
   // Trusting every peer lets any caller choose the address that limits and audit records see.
-  if (network.prefix === 0) return `has ${entry}, which trusts everyone; name the addresses of your proxies.`;
+  if (readNetwork(entry)?.prefix === 0) return `has ${entry}, which trusts everyone; name the addresses of your proxies.`;
   return undefined;
 }
 

@@ -70,7 +70,7 @@ export function parseForm(body: string): Form {
   return new Form(fields);
 }
 
-function isForm(contentType: string): boolean {
+export function isForm(contentType: string): boolean {
   return /^application\/x-www-form-urlencoded *(?:; *charset="?utf-8"? *)?$/i.test(contentType);
 }
 
@@ -79,7 +79,7 @@ function refused(status: 400 | 413 | 415): PageRefusal {
 }
 
 /** Not `for await`: leaving that loop early closes the socket before the refusal was sent. */
-function readText(ctx: Context, limit: number): Promise<string> {
+export function readText(ctx: Context, limit: number): Promise<string> {
   const { req } = ctx;
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];

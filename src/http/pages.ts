@@ -25,6 +25,7 @@ import type { User } from '../users/user.js';
 import { accountRoutes } from './account/account-routes.js';
 import { Assets } from './assets.js';
 import { corePages } from './core-pages.js';
+import { formAsQuery } from './form-as-query.js';
 import { interactionRoutes } from './interaction/interaction-routes.js';
 import { type MailText, renderMail } from './mail-text.js';
 import { Messages } from './messages.js';
@@ -110,14 +111,21 @@ export function openPages(parts: PagesParts): Pages {
     guards: new Map([
       [ROUTES.code_verification, compose([guard, userCodeLimit(parts.limiter, sessionCookie)])],
       [`${ROUTES.code_verification}/*`, guard],
-      [ROUTES.end_session, guard],
+      [
+        ROUTES.authorization,
+        compose([pageErrors(frame), formAsQuery(`${config.issuer}${ROUTES.authorization}`)]),
+      ],
+      [ROUTES.end_session, compose([guard, formAsQuery(`${config.issuer}${ROUTES.end_session}`)])],
       [`${ROUTES.end_session}/confirm`, guard],
       [`${ROUTES.end_session}/success`, guard],
     ]),
     routes: new Map([
       ...assets.routes,
       ...interactionRoutes(shared, frame),
-      ...accountRoutes({ ...shared, consents: access.consents }, frame),
+      ...accountRoutes(
+        { ...shared, consents: access.consents, backchannel: parts.people.backchannel },
+        frame,
+      ),
     ]),
     renderMail: ({ mail, values, locale }, at) =>
       renderMail(messages, sender, { name: mail, values, locale, at }),

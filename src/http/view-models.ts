@@ -217,6 +217,8 @@ export interface ConsentSummaryView {
   readonly scopes: readonly ScopeView[];
   readonly createdAt: number;
   readonly lastUsedAt: number;
+  /** What ends when it is withdrawn. */
+  readonly grants: number;
 }
 
 export interface PasskeyView {
@@ -243,6 +245,8 @@ interface AccountPage extends FormView {
 }
 
 export interface AccountOverviewView extends AccountPage {
+  /** Clients elsewhere that wait for an answer. */
+  readonly waitingRequests: number;
   readonly passwordChangedAt?: number | undefined;
   readonly hasPassword: boolean;
   readonly passkeys: number;
@@ -257,6 +261,8 @@ export interface AccountProfileView extends AccountPage {
   readonly isEmailVerified: boolean;
   /** Standard claims that people edit themselves. */
   readonly profile: Readonly<Record<string, string>>;
+  /** Members of the address claim (OpenID Connect Core §5.1.1). */
+  readonly address: Readonly<Record<string, string>>;
 }
 
 export interface AccountSecurityView extends AccountPage {
@@ -273,10 +279,17 @@ export interface AccountSecurityView extends AccountPage {
   }[];
   readonly linkableUpstreams: readonly UpstreamView[];
   readonly passkeyOptions: string;
+  /** Browsers that are spared the second factor. */
+  readonly trustedDevices: number;
 }
 
 export interface AccountAccessView extends AccountPage {
   readonly consents: readonly ConsentSummaryView[];
+}
+
+type WaitingRequest = Pick<BackchannelConfirmView, 'client' | 'bindingMessage' | 'askedAt'>;
+export interface AccountRequestsView extends AccountPage {
+  readonly requests: readonly (WaitingRequest & { readonly url: string })[];
 }
 
 export interface AccountSessionsView extends AccountPage {
@@ -290,7 +303,7 @@ export interface AccountActivityView extends AccountPage {
 
 /** A destructive act has a page of its own: its reach, what happens, a way out first. */
 export interface AccountConfirmView extends AccountPage {
-  readonly act: 'delete_account' | 'remove_totp' | 'remove_passkey' | 'unlink_identity' | 'withdraw_access';
+  readonly act: 'delete_account' | 'remove_totp' | 'remove_passkey' | 'unlink_identity';
   readonly values: Readonly<Record<string, string | number>>;
   readonly hidden: Readonly<Record<string, string>>;
   /** To be typed; undefined: a click is enough. */
@@ -300,12 +313,7 @@ export interface AccountConfirmView extends AccountPage {
 
 /** Development only. */
 export interface MailboxView {
-  readonly mails: readonly {
-    readonly to: string;
-    readonly subject: string;
-    readonly text: string;
-    readonly at: number;
-  }[];
+  readonly mails: readonly (Record<'to' | 'subject' | 'text', string> & { readonly at: number })[];
 }
 
 export interface Views {
@@ -328,6 +336,7 @@ export interface Views {
   readonly 'account/profile': AccountProfileView;
   readonly 'account/security': AccountSecurityView;
   readonly 'account/access': AccountAccessView;
+  readonly 'account/requests': AccountRequestsView;
   readonly 'account/sessions': AccountSessionsView;
   readonly 'account/activity': AccountActivityView;
   readonly 'account/confirm': AccountConfirmView;

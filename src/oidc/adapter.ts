@@ -55,6 +55,9 @@ export class ArtifactAdapter implements Adapter {
         };
         await sessions.noteUse(trx, use, now);
       }
+      if (this.#model === 'DeviceCode' && isClaim(stored)) {
+        await artifacts.insertOnce(trx, 'DeviceCodeClaim', id, now + expiresIn * 1000, now);
+      }
       await artifacts.upsert(trx, this.#model, id, stored, keptFor, now);
     });
   }
@@ -126,6 +129,14 @@ export class ArtifactAdapter implements Adapter {
       unit.operations.push(operation);
     }
   }
+}
+
+/**
+ * A browser has confirmed a user code. The core looks whether another one has, and then saves: of several at once each
+ * would go on, and the last to sign in would own the device (RFC 8628 §5.4).
+ */
+function isClaim({ inFlight, accountId, error }: ArtifactPayload): boolean {
+  return inFlight === true && accountId === undefined && error === undefined;
 }
 
 /** The core looks at the age of a code before it looks whether it was used, and would let a late replay pass unpunished. */

@@ -102,6 +102,12 @@ export class ArtifactStore {
     );
   }
 
+  /** Whether it is there, and stays until this transaction ends. */
+  async holds(trx: Transaction, model: string, id: string): Promise<boolean> {
+    const row = trx('artifacts').where({ id: this.rowId(model, id) });
+    return (await row.forUpdate().first('id')) !== undefined;
+  }
+
   async find(on: Queryable, model: string, id: string): Promise<ArtifactPayload | undefined> {
     return this.#findBy(on, model, { id: this.rowId(model, id) });
   }

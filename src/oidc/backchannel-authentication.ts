@@ -11,6 +11,7 @@ import type { ArtifactStore } from './artifact-store.js';
 import type { BackchannelRequests } from './backchannel-feature.js';
 import type { CurrentProvider } from './current-provider.js';
 import { addAccess } from './granted-access.js';
+import { demandedRank, rankOf, requestedAcrs } from './interaction-policy.js';
 import type { CurrentSession } from './sessions.js';
 import { currentUnit, inUnit } from './unit-of-work.js';
 
@@ -48,6 +49,8 @@ interface StoredRequest {
 }
 
 const MODEL = 'BackchannelAuthenticationRequest';
+/** Milliseconds, longer than any request lives. */
+const ANSWER_KEPT_FOR = 3_600_000;
 
 /** OpenID Connect CIBA, poll mode: the person answers on the account pages, of which a mail tells. */
 export class BackchannelAuthentication implements BackchannelRequests {
@@ -99,7 +102,7 @@ export class BackchannelAuthentication implements BackchannelRequests {
         bindingMessage: typeof message === 'string' ? message : undefined,
         scopes: (request.scope ?? '').split(' ').filter(scope => scope !== ''),
         askedAt: request.iat * 1000,
-        demandsSecondFactor: false,
+        demandsSecondFactor: demandsSecondFactor(request),
       });
     }
     return pending;
@@ -107,7 +110,8 @@ export class BackchannelAuthentication implements BackchannelRequests {
 
   /**
    * @param session of the person, who has just proved to be there
-   * @throws AppError `not_found` if the request is not theirs, has been answered or has expired.
+   * @throws AppError `not_found` if the request is not theirs, has been answered or has expired; `invalid_request` if
+   * it asks for two factors and the session has one.
    */
   async answer(
     session: CurrentSession,
@@ -121,7 +125,15 @@ export class BackchannelAuthentication implements BackchannelRequests {
     );
     if (stored === undefined)
       throw new AppError('not_found', 'There is no such request, or it has been answered.');
+    // CIBA Core §7.1, acr_values: less than was asked for would be told as if it were enough. A no needs no proof.
+    if (isAllowed && demandsSecondFactor(stored) && rankOf(session.acr) < 2) {
+      throw new AppError('invalid_request', 'This request needs a sign-in with two factors. Sign in again.');
+    }
     await inUnit(this.#parts, facts, async unit => {
+      // Of two answers at once, in two tabs or at two nodes, the first counts; the core would keep the last.
+      unit.operations.push((trx, now) =>
+        artifacts.insertOnce(trx, 'BackchannelAnswer', stored.jti, now + ANSWER_KEPT_FOR, now),
+      );
       const { provider } = this.#current().built;
       await provider.backchannelResult(
         stored.jti,
@@ -171,4 +183,8 @@ export class BackchannelAuthentication implements BackchannelRequests {
       ({ grantId, error }) => grantId === undefined && error === undefined,
     );
   }
+}
+
+function demandsSecondFactor({ params = {} }: StoredRequest): boolean {
+  return demandedRank(requestedAcrs(params)) === 2;
 }

@@ -15,6 +15,16 @@ function nowInSeconds(databaseNow: () => number): number {
   return Math.floor(databaseNow() / 1000);
 }
 
+/** Seconds that a session lives when it is used now, at least one. @param now seconds, as `loginTs` */
+export function sessionLifetime(
+  sessions: Config['sessions'],
+  loginTs: number | undefined,
+  now: number,
+): number {
+  const age = loginTs === undefined ? 0 : now - loginTs;
+  return Math.max(1, Math.min(sessions.idleAfter, sessions.endAfter - age));
+}
+
 /** How long each thing lives; all in seconds, all at least one. */
 export function lifetimes(
   config: Pick<Config, 'tokens' | 'refreshTokens' | 'sessions'>,
@@ -49,9 +59,6 @@ export function lifetimes(
       const age = token.iiat === undefined ? 0 : nowInSeconds(databaseNow) - token.iiat;
       return Math.max(1, Math.min(idleAfter, endAfter - age));
     },
-    Session: (_ctx, session) => {
-      const age = session.loginTs === undefined ? 0 : nowInSeconds(databaseNow) - session.loginTs;
-      return Math.max(1, Math.min(sessions.idleAfter, sessions.endAfter - age));
-    },
+    Session: (_ctx, session) => sessionLifetime(sessions, session.loginTs, nowInSeconds(databaseNow)),
   };
 }

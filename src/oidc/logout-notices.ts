@@ -1,4 +1,5 @@
 import type { Client, Provider } from 'oidc-provider';
+import type { ArtifactStore } from './artifact-store.js';
 import type { RecordOf } from './client-adapter.js';
 import type { AccessEnding } from './end-access.js';
 import { currentUnit } from './unit-of-work.js';
@@ -7,18 +8,38 @@ interface LogoutClient {
   backchannelLogout(userId: string, sid: string | undefined): Promise<void>;
 }
 
+interface LogoutSession {
+  readonly uid: string;
+  readonly accountId?: string;
+  destroy(): Promise<void>;
+}
+
 /**
  * The core would call each client while the person waits, and forget those it did not reach. Here the notice is
- * stored in the transaction that ends the session, and delivered afterwards until it arrives.
+ * stored in the transaction that ends the session, and delivered afterwards until it arrives. The core also forgets a
+ * session by deleting it, and a request under way would save it again; here it has ended, which nothing undoes.
  */
 export function installLogoutNotices(
   provider: Provider,
   recordOf: RecordOf,
-  { ending }: { readonly ending: AccessEnding },
+  { ending, artifacts }: { readonly ending: AccessEnding; readonly artifacts: ArtifactStore },
 ): void {
-  const prototype = provider.Client.prototype as unknown as LogoutClient;
-  prototype.backchannelLogout = async function (this: LogoutClient, userId, sid): Promise<void> {
+  const client = provider.Client.prototype as unknown as LogoutClient;
+  client.backchannelLogout = async function (this: LogoutClient, userId, sid): Promise<void> {
     const { clientId } = recordOf(this as unknown as Client);
     currentUnit()?.operations.push((trx, now) => ending.notifyClient(trx, clientId, userId, sid, now));
+  };
+
+  const session = provider.Session.prototype as unknown as LogoutSession;
+  const { destroy } = session;
+  session.destroy = async function (this: LogoutSession): Promise<void> {
+    await destroy.call(this);
+    const { uid, accountId } = this;
+    if (accountId === undefined) return;
+    const unit = currentUnit();
+    unit?.operations.push(async (trx, now) => {
+      const { facts } = unit;
+      await ending.endSession(trx, artifacts.sessionHandle(uid), { now, actor: `user:${accountId}`, facts });
+    });
   };
 }

@@ -87,6 +87,11 @@ export function deviceSources(
 > {
   return {
     userCodeInputSource: async (ctx, _form, _out, error) => {
+      // A form without the session of its page: there is nothing that another try could be bound to.
+      if (error !== undefined && ctx.oidc.session?.exp === undefined) {
+        pages.error(ctx, { code: 'expired', status: 400, client: undefined });
+        return;
+      }
       const userCode = ctx.oidc.params?.user_code;
       await pages.userCode(ctx, {
         ...formOf(ctx, 'code_verification'),

@@ -77,7 +77,7 @@ export function openPeople(
       identityScopes: scopes,
       current,
     }),
-    sessions: new Sessions({ issuer, database, nodeId, artifacts, users, ending }, current),
+    sessions: new Sessions({ config, database, nodeId, artifacts, users, ending }, current),
     backchannel: new BackchannelAuthentication(
       { issuer, database, nodeId, artifacts, outbox, identityScopes: scopes },
       current,

@@ -7,6 +7,7 @@ import type { SecretHasher } from '../crypto/secret-hash.js';
 import type { Database } from '../database/connect.js';
 import type { RecordCache } from '../database/record-cache.js';
 import type { KeyRing } from '../keys/key-ring.js';
+import type { GuardedFetch, GuardedInit } from '../outbound/guarded-fetch.js';
 import {
   ACR_ONE_FACTOR,
   ACR_TWO_FACTORS,
@@ -42,6 +43,7 @@ import { installResponseRules } from './response-rules.js';
 import { ROUTES } from './routes.js';
 import { stampTokens, userTokenClaims } from './token-claims.js';
 import type { TokenPolicy } from './token-policy.js';
+import { installUnsavedSessions } from './unsaved-sessions.js';
 
 export interface ProviderParts {
   readonly config: Config;
@@ -63,6 +65,7 @@ export interface ProviderParts {
   readonly pages: CorePages;
   readonly backchannel: BackchannelRequests;
   readonly ownAccessTokens: OwnAccessTokensParts;
+  readonly fetch: GuardedFetch;
   /** The database's clock as this node knows it, milliseconds. */
   readonly databaseNow: () => number;
 }
@@ -129,6 +132,8 @@ export function buildProvider(parts: ProviderParts, jwks: { keys: unknown[] }): 
     expiresWithSession: (_ctx, source) => !source.scopes.has('offline_access'),
     rotateRefreshToken: mayRotate(config.refreshTokens, recordOf),
     extraTokenClaims: userTokenClaims(parts.artifacts),
+    // Whatever of a client the core may ever fetch, it fetches through the guard.
+    fetch: (url, init) => parts.fetch(url, init as GuardedInit),
     sectorIdentifierUriValidate: () => false,
     // Origins are judged after the core, which would tell strangers which clients exist.
     clientBasedCORS: () => false,
@@ -186,6 +191,7 @@ export function buildProvider(parts: ProviderParts, jwks: { keys: unknown[] }): 
   installOfflineAccess(provider);
   installOwnAccessTokens(provider, parts.ownAccessTokens);
   installAccessTokenHash(provider);
+  installUnsavedSessions(provider);
   installLogoutNotices(provider, installed, parts);
   return { provider, recordOf };
 }

@@ -1,20 +1,25 @@
 import type { Context } from 'koa';
 import type { RequestFacts } from '../audit/events.js';
+import type { Config } from '../config/config.js';
 import type { Database } from '../database/connect.js';
 import type { RecordCache } from '../database/record-cache.js';
-import { AppError } from '../errors.js';
+import { AppError, isAppError } from '../errors.js';
 import { ACCOUNT_CLIENT_ID } from '../protocol.js';
 import type { Acting } from '../users/people-context.js';
 import { isActive, type User } from '../users/user.js';
-import type { ArtifactStore } from './artifact-store.js';
+import { type ArtifactStore, lostRace } from './artifact-store.js';
 import type { CurrentProvider } from './current-provider.js';
 import type { AccessEnding } from './end-access.js';
+import { sessionLifetime } from './lifetimes.js';
 import { ROUTES } from './routes.js';
 import { SessionStore, type SessionSummary } from './session-store.js';
 import { inUnit } from './unit-of-work.js';
 
+/** Seconds between two writes that only say that a session is in use. */
+const TOUCH_EVERY = 60;
+
 export interface SessionsParts {
-  readonly issuer: string;
+  readonly config: Pick<Config, 'issuer' | 'sessions'>;
   readonly database: Database;
   readonly nodeId: string;
   readonly artifacts: ArtifactStore;
@@ -45,15 +50,16 @@ interface CoreSession {
   id: string;
   loginTs?: number;
   resetIdentifier(): void;
+  save(ttl: number): Promise<string>;
   persist(): Promise<string>;
 }
 
 /** Sessions as their owner and operators see them. What ends one is the same for both. */
 export class SessionList {
-  readonly #parts: Omit<SessionsParts, 'issuer' | 'users'>;
+  readonly #parts: Omit<SessionsParts, 'config' | 'users'>;
   readonly #store = new SessionStore();
 
-  constructor(parts: Omit<SessionsParts, 'issuer' | 'users'>) {
+  constructor(parts: Omit<SessionsParts, 'config' | 'users'>) {
     this.#parts = parts;
   }
 
@@ -131,6 +137,32 @@ export class Sessions {
     };
   }
 
+  /**
+   * Using pages of ours keeps a session alive as using a client does. Written once a minute at most. One that was
+   * ended or got another cookie meanwhile stays as it is.
+   */
+  async touch(ctx: Context): Promise<void> {
+    const { artifacts, database, config } = this.#parts;
+    const now = Math.floor((await database.now()) / 1000);
+    const session = await this.#load(ctx);
+    const lifetime = sessionLifetime(config.sessions, session.loginTs, now);
+    if (session.accountId === undefined || session.exp === undefined) return;
+    if (now + lifetime - session.exp < TOUCH_EVERY) return;
+    try {
+      await inUnit(this.#parts, ctx.state.facts as RequestFacts, async unit => {
+        unit.operations.push(async trx => {
+          // A copy of a cookie that was replaced must not become one that opens something again.
+          if (!(await artifacts.holds(trx, 'Session', session.id))) throw lostRace('session replaced');
+        });
+        await session.save(lifetime);
+      });
+    } catch (error) {
+      if (isAppError(error, 'stale')) return;
+      throw error;
+    }
+    this.#setCookie(ctx, session.id, session.exp);
+  }
+
   /** A new cookie for the same session: after a change of what opens it, a copy of the old cookie opens nothing. */
   async renew(ctx: Context): Promise<void> {
     await inUnit(this.#parts, ctx.state.facts as RequestFacts, async () => {
@@ -162,7 +194,7 @@ export class Sessions {
    * @param returnTo path below /account
    */
   signInUrl(returnTo: string, demands: { readonly maxAge?: number; readonly acr?: string } = {}): string {
-    const { issuer } = this.#parts;
+    const { issuer } = this.#parts.config;
     const query = new URLSearchParams({
       client_id: ACCOUNT_CLIENT_ID,
       response_type: 'none',

@@ -269,6 +269,24 @@ describe('configuration checks', () => {
     ]).to.deep.equal([true, false, true, true]);
   });
 
+  it('find a mail server that cannot be reached and networks that are none before the first mail, all at once', () => {
+    for (const url of ['smtp://', 'smtp://host:99999', 'smtps://user:50%@host:465', 'smtp://a%zz:b@host']) {
+      const { faults } = production({
+        CLAVIGER_MAIL_URL: url,
+        CLAVIGER_OUTBOUND_ALLOWED_NETWORKS: '10.0.0.0/33,10.0.0.0/8,1.2.3',
+      });
+      expect(places(faults), url).to.deep.equal([
+        ...['mail.url', 'outbound.allowedNetworks', 'outbound.allowedNetworks'],
+      ]);
+      expect(JSON.stringify(faults)).to.not.include('50%').and.not.include('%zz');
+    }
+    const sound = production({
+      CLAVIGER_MAIL_URL: 'smtps://user:p%40s%25@mail.example.com:465',
+      CLAVIGER_OUTBOUND_ALLOWED_NETWORKS: '10.0.0.0/8,::1,192.0.2.7',
+    });
+    expect(sound.faults).to.deep.equal([]);
+  });
+
   it('warn of a development server that others reach and of an unverified database connection', () => {
     expect(places(development({ CLAVIGER_HTTP_HOST: '0.0.0.0' }).warnings)).to.deep.equal(['http.host']);
     expect(places(production({ CLAVIGER_DATABASE_URL: 'postgres://u@db/x' }).warnings)).to.deep.equal([

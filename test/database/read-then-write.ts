@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import knexModule, { type Knex } from 'knex';
 import { openDatabase } from '../../src/database/connect.js';
 
@@ -28,6 +29,9 @@ const plain = knexModule.knex({
   },
 });
 
+// Both begin at once, or on a busy machine one has ended before the other has started.
+process.send?.('ready');
+await once(process, 'message');
 for (let round = 0; round < Number(count); round += 1) {
   try {
     if (kind === 'ours') await database.transaction(work);
@@ -43,3 +47,4 @@ for (let round = 0; round < Number(count); round += 1) {
 await database.close();
 await plain.destroy();
 process.send?.({ busy, written });
+process.disconnect();

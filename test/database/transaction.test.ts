@@ -20,6 +20,8 @@ describe('a transaction', () => {
       const children = [1, 2].map(() =>
         fork(CHILD, [kind, fresh.url, String(count)], { execArgv: ['--import=tsx'] }),
       );
+      await Promise.all(children.map(child => once(child, 'message')));
+      for (const child of children) child.send('go');
       const results = await Promise.all(
         children.map(async child => (await once(child, 'message'))[0] as { busy: number; written: number }),
       );

@@ -38,6 +38,9 @@ describe('the package', function () {
       'dist/src/cli/main.js',
       'dist/src/server.js',
       'dist/db/migrations/all.js',
+      'views/layout.eta',
+      'views/messages/de.json',
+      'views/assets/app.css',
       ...readdirSync(join(ROOT, 'src/verifier'))
         .filter(name => name.endsWith('.ts'))
         .flatMap(name => ['js', 'd.ts'].map(end => `dist/src/verifier/${name.replace(/ts$/, end)}`)),
@@ -113,7 +116,11 @@ describe('deploy/', () => {
     };
     const copied = [...read('Dockerfile').matchAll(/^COPY (\w+) \1$/gm)].map(([, folder]) => folder);
     expect(copied).to.have.members(include);
-    for (const folder of include) expect(read('Dockerfile.dockerignore')).to.include(`\n!${folder}\n`);
+    // Templates are read as they are.
+    expect(read('Dockerfile')).to.include('\nCOPY views /opt/claviger/views\n');
+    for (const folder of [...include, 'views']) {
+      expect(read('Dockerfile.dockerignore')).to.include(`\n!${folder}\n`);
+    }
     expect(read('Dockerfile.dockerignore'))
       .to.match(/^\*$/m)
       .and.match(/\ncerts\/\*\.pem\n/);

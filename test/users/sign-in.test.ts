@@ -2,6 +2,8 @@ import { expect } from 'chai';
 import { TOTP } from 'otpauth';
 import { ACR_ONE_FACTOR, ACR_TWO_FACTORS } from '../../src/protocol.js';
 import { limitOf } from '../../src/rate-limits/limits.js';
+import { unlockUser } from '../../src/users/change-user.js';
+import { KnownDeviceStore } from '../../src/users/known-device-store.js';
 import { KnownDevices, newDeviceToken } from '../../src/users/known-devices.js';
 import { addPasskey, passkeyQuestion, passkeyRegistration } from '../../src/users/passkeys.js';
 import { makeRecoveryCodes } from '../../src/users/recovery-codes.js';
@@ -230,9 +232,7 @@ describe('a sign-in', () => {
       expect((await people.signIn.password(attempt())).status).to.equal('throttled');
       expect((await people.signIn.password(attempt({ deviceToken }))).status).to.equal('accepted');
       expect((await byPasskey(authenticator)).status).to.equal('accepted');
-      await people.signIn.recovered(user.id);
-      const { database, hasher } = people.context;
-      expect(await new KnownDevices(database, hasher).isKnown(user.id, deviceToken)).to.equal(false);
+      await unlockUser(people.context, { userId: user.id }, { actor: 'os:test@here' });
       expect((await people.signIn.password(attempt())).status).to.equal('accepted');
     });
 
@@ -420,7 +420,7 @@ describe('a sign-in', () => {
       expect(await devices.isKnown(other.id, token)).to.equal(true);
       expect(await devices.isTrusted(other.id, token)).to.equal(false);
       expect(JSON.stringify(await database.reader('known_devices'))).to.not.include(token);
-      await database.transaction(trx => devices.forgetAll(trx, user.id));
+      await database.transaction(trx => new KnownDeviceStore().deleteAll(trx, user.id));
       expect(await devices.isKnown(user.id, token)).to.equal(false);
       expect(await devices.isKnown(other.id, token)).to.equal(true);
       people.opened.moveBy(401 * 24 * 3_600);

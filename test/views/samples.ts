@@ -34,6 +34,13 @@ const SCOPES: readonly ScopeView[] = [
 const EMAIL = 'ledger@tideway.example';
 const FORM = { action: '/interaction/x1', faults: [] } as const;
 const ACCOUNT = { ...FORM, email: EMAIL, signOutUrl: '/account/sign-out' } as const;
+const ADDRESS = {
+  street_address: '12 St James’s Square',
+  postal_code: 'SW1Y 4JH',
+  locality: 'London',
+  region: '',
+  country: 'United Kingdom',
+} as const;
 /** The core's own flows: their forms carry its proof of where they come from. */
 const CORE = { ...FORM, hidden: { xsrf: 'a1b2' } } as const;
 const OPTIONS = JSON.stringify({ challenge: 'AAAA', allowCredentials: [], rpId: 'id.tideway.example' });
@@ -86,6 +93,7 @@ const CONSENTS: Views['account/access']['consents'] = [
     ],
     createdAt: NOW - 20 * DAY,
     lastUsedAt: NOW - 2 * 3_600_000,
+    grants: 2,
   },
 ];
 
@@ -197,6 +205,7 @@ function security(more: Partial<Views['account/security']>): Views['account/secu
     identities: [{ provider: 'harbour', name: 'Harbour Workspace', createdAt: NOW - 9 * DAY }],
     linkableUpstreams: [{ id: 'quay', name: 'Quay' }],
     passkeyOptions: OPTIONS,
+    trustedDevices: 2,
     ...more,
   };
 }
@@ -351,6 +360,13 @@ export const SAMPLES: { readonly [V in ViewName]: Readonly<Record<string, Views[
   },
   'new-password': {
     reset: { ...FORM, email: EMAIL, passwordMinLength: 12, asksCurrent: false },
+    short: {
+      ...FORM,
+      email: EMAIL,
+      passwordMinLength: 15,
+      asksCurrent: false,
+      notice: { kind: 'warn', message: 'notice.password_short' },
+    },
     change: {
       ...FORM,
       email: EMAIL,
@@ -372,6 +388,7 @@ export const SAMPLES: { readonly [V in ViewName]: Readonly<Record<string, Views[
     full: {
       ...ACCOUNT,
       action: '/account',
+      waitingRequests: 2,
       notice: { kind: 'good', message: 'notice.session_ended' },
       passwordChangedAt: NOW - 84 * DAY,
       hasPassword: true,
@@ -385,6 +402,7 @@ export const SAMPLES: { readonly [V in ViewName]: Readonly<Record<string, Views[
     fresh: {
       ...ACCOUNT,
       action: '/account',
+      waitingRequests: 0,
       notice: { kind: 'warn', message: 'notice.recovery_codes_low', values: { count: 1 } },
       hasPassword: false,
       passkeys: 0,
@@ -411,14 +429,17 @@ export const SAMPLES: { readonly [V in ViewName]: Readonly<Record<string, Views[
         locale: 'en',
         phone_number: '',
       },
+      address: ADDRESS,
     },
     wrong: {
       ...ACCOUNT,
       action: '/account/profile',
       isEmailVerified: false,
       profile: { name: 'Ada', birthdate: '10.12.1815' },
+      address: { ...ADDRESS, country: '<Tideway>' },
       faults: [
         { field: 'birthdate', message: 'profile.invalid' },
+        { field: 'country', message: 'profile.invalid' },
         { field: 'email', message: 'email.unchanged' },
       ],
     },
@@ -430,6 +451,7 @@ export const SAMPLES: { readonly [V in ViewName]: Readonly<Record<string, Views[
       passwordChangedAt: undefined,
       hasTotp: false,
       recoveryCodesLeft: 0,
+      trustedDevices: 0,
       passkeys: [],
       identities: [],
       linkableUpstreams: [],
@@ -438,6 +460,17 @@ export const SAMPLES: { readonly [V in ViewName]: Readonly<Record<string, Views[
   'account/access': {
     full: { ...ACCOUNT, action: '/account/access', consents: CONSENTS },
     empty: { ...ACCOUNT, action: '/account/access', consents: [] },
+  },
+  'account/requests': {
+    full: {
+      ...ACCOUNT,
+      action: '/account/requests',
+      requests: [
+        { url: '/account/requests/a1', client: FIELDBOOK, bindingMessage: 'W4SCT', askedAt: NOW - MINUTE },
+        { url: '/account/requests/b2', client: LEDGER, askedAt: NOW },
+      ],
+    },
+    empty: { ...ACCOUNT, action: '/account/requests', requests: [] },
   },
   'account/sessions': { full: { ...ACCOUNT, action: '/account/sessions', sessions: SESSIONS } },
   'account/activity': {
@@ -457,7 +490,6 @@ export const SAMPLES: { readonly [V in ViewName]: Readonly<Record<string, Views[
     totp: confirm('remove_totp'),
     passkey: confirm('remove_passkey'),
     identity: confirm('unlink_identity'),
-    access: confirm('withdraw_access'),
   },
   'development/mail': {
     full: {

@@ -2,7 +2,8 @@
 let sent = new WeakSet();
 
 document.addEventListener('submit', event => {
-  if (event.defaultPrevented) return;
+  // A form that is answered by a file stays on the page, and may be sent again.
+  if (event.defaultPrevented || 'repeats' in event.target.dataset) return;
   if (sent.has(event.target)) event.preventDefault();
   else sent.add(event.target);
 });

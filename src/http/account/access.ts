@@ -13,7 +13,10 @@ export function showAccess({ renderer }: AccountParts, summaries: Summaries): Sh
   };
 }
 
-/** One click: it can be given again, and whoever withdraws in a hurry has a reason to. */
+/**
+ * One click: it can be given again, and whoever withdraws in a hurry has a reason to. How much ends with it stands
+ * beside the button.
+ */
 export function withdrawAccess({ consents, clients }: AccountParts): Act {
   return async (_ctx, { user, acting }, form) => {
     const clientId = form.text('client_id');

@@ -9,10 +9,14 @@ export const PATHS = {
   access: '/account/access',
   sessions: '/account/sessions',
   activity: '/account/activity',
+  requests: '/account/requests',
   callback: '/account/callback',
   signOut: '/account/sign-out',
   upstreamCallback: '/federation/account-callback',
 } as const;
+
+/** Seconds. Whoever finds an open browser shall not be able to take the account over (OWASP ASVS 5 §7.5.1). */
+export const RECENT_FOR = 300;
 
 /** What every page of the account shows. */
 export function frameOf({ user }: Visitor, action: string, { faults, notice }: Shown) {

@@ -1,5 +1,6 @@
 import type { ClientRecord } from '../../clients/client.js';
 import type { RecordCache } from '../../database/record-cache.js';
+import type { BackchannelAuthentication } from '../../oidc/backchannel-authentication.js';
 import type { Consents } from '../../oidc/consents.js';
 import type { Sessions } from '../../oidc/sessions.js';
 import type { Limiter } from '../../rate-limits/limiter.js';
@@ -15,6 +16,7 @@ export interface AccountParts {
   readonly renderer: Renderer;
   readonly sessions: Sessions;
   readonly consents: Consents;
+  readonly backchannel: Pick<BackchannelAuthentication, 'list' | 'answer'>;
   readonly signIn: SignIn;
   readonly limiter: Limiter;
   readonly federation: Federation;

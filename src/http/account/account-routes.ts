@@ -20,10 +20,11 @@ import {
   takePasskeyAway,
 } from './passkeys.js';
 import { changePassword } from './password.js';
-import { changeEmail, saveProfile, showProfile } from './profile.js';
+import { changeEmail, exportProfile, saveProfile, sendVerification, showProfile } from './profile.js';
 import { renewRecoveryCodes } from './recovery-codes.js';
+import { answerRequest, REQUEST_PATH, requestPathOf, showRequest, showRequests } from './requests.js';
 import { returnPathOf } from './return-path.js';
-import { showSecurity } from './security.js';
+import { forgetDevices, showSecurity } from './security.js';
 import { endOtherSessions, endSession, showSessions } from './sessions.js';
 import { Summaries } from './summaries.js';
 import {
@@ -59,6 +60,7 @@ export function accountRoutes(parts: AccountParts, pages: PageRouteParts): Map<s
   const totpRemoval = showTotpRemoval(parts);
   const passkeyRemoval = showPasskeyRemoval(parts);
   const unlinking = showUnlink(parts);
+  const request = showRequest(parts);
 
   const answers: Record<string, { readonly get?: Answer; readonly post?: Answer }> = {
     [PATHS.overview]: { get: doorway.page(PATHS.overview, overview) },
@@ -69,6 +71,10 @@ export function accountRoutes(parts: AccountParts, pages: PageRouteParts): Map<s
     },
     [`${PATHS.profile}/email`]: {
       post: doorway.act(PATHS.profile, profile, changeEmail(parts), SENSITIVE_ACT),
+    },
+    [`${PATHS.profile}/verify`]: { post: doorway.act(PATHS.profile, profile, sendVerification(parts)) },
+    [`${PATHS.profile}/export`]: {
+      post: doorway.act(PATHS.profile, profile, exportProfile(parts), SENSITIVE_ACT),
     },
     [DELETE_PATH]: {
       get: doorway.page(DELETE_PATH, deletion, SENSITIVE),
@@ -81,7 +87,8 @@ export function accountRoutes(parts: AccountParts, pages: PageRouteParts): Map<s
     },
     [TOTP_PATH]: {
       get: doorway.page(TOTP_PATH, totp, SENSITIVE),
-      post: doorway.act(TOTP_PATH, totp, beginTotp(enrolling), SENSITIVE_ACT),
+      // Only leads to the page, which asks for itself.
+      post: doorway.act(TOTP_PATH, totp, beginTotp(enrolling)),
     },
     [`${TOTP_PATH}/confirm`]: {
       post: doorway.act(TOTP_PATH, totp, addTotp(parts, enrolling), SENSITIVE_ACT),
@@ -89,6 +96,9 @@ export function accountRoutes(parts: AccountParts, pages: PageRouteParts): Map<s
     [REMOVE_TOTP_PATH]: {
       get: doorway.page(REMOVE_TOTP_PATH, totpRemoval, SENSITIVE),
       post: doorway.act(REMOVE_TOTP_PATH, totpRemoval, takeTotpAway(parts), SENSITIVE_ONCE_CONFIRMED),
+    },
+    [`${PATHS.security}/devices/forget`]: {
+      post: doorway.act(PATHS.security, security, forgetDevices(parts)),
     },
     [`${PATHS.security}/recovery-codes`]: {
       post: doorway.act(PATHS.security, security, renewRecoveryCodes(parts), SENSITIVE_ACT),
@@ -120,6 +130,11 @@ export function accountRoutes(parts: AccountParts, pages: PageRouteParts): Map<s
     [`${PATHS.sessions}/end`]: { post: doorway.act(PATHS.sessions, sessions, endSession(parts)) },
     [`${PATHS.sessions}/end-others`]: {
       post: doorway.act(PATHS.sessions, sessions, endOtherSessions(parts)),
+    },
+    [PATHS.requests]: { get: doorway.page(PATHS.requests, showRequests(parts)) },
+    [REQUEST_PATH]: {
+      get: doorway.page(requestPathOf, request, SENSITIVE),
+      post: doorway.act(requestPathOf, request, answerRequest(parts), SENSITIVE_ACT),
     },
     [PATHS.activity]: { get: doorway.page(PATHS.activity, showActivity(parts, summaries)) },
 
@@ -164,7 +179,10 @@ function showSignedOut({ renderer, sessions }: AccountParts, doorway: Doorway): 
 /** Back from signing in. That it succeeded is seen by the page itself, from the session. */
 function arrive(doorway: Doorway): Answer {
   return ctx => {
-    if (ctx.query.error === undefined) return doorway.redirect(ctx, returnPathOf(ctx.query.state));
+    if (ctx.query.error === undefined) {
+      const { path, wasForm } = returnPathOf(ctx.query.state);
+      return doorway.arrive(ctx, path, wasForm);
+    }
     const next = { url: PATHS.overview, label: 'next.account' };
     throw new PageRefusal({ reason: 'stopped', status: 400, code: 'access_denied', next });
   };

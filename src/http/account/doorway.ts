@@ -10,11 +10,10 @@ import { UserStore } from '../../users/user-store.js';
 import { Form, formOf } from '../form-body.js';
 import { type Answer, seeOther } from '../page-route.js';
 import type { FieldFault, Notice } from '../view-models.js';
+import { good, RECENT_FOR } from './account-page.js';
 import type { AccountParts } from './account-parts.js';
 import { Flash } from './flash.js';
-
-/** Seconds. Whoever finds an open browser shall not be able to take the account over (OWASP ASVS 5 §7.5.1). */
-const RECENT_FOR = 300;
+import { SEND_AGAIN } from './return-path.js';
 
 const users = new UserStore();
 /** Of what arrives by a redirect from elsewhere. */
@@ -47,6 +46,9 @@ export type Outcome =
   /** The same page again, with what is wrong. */
   | { readonly faults: readonly FieldFault[]; readonly typed?: Readonly<Record<string, string>> };
 
+/** Below the issuer; of a page with a request's own name in it, told from the request. */
+type Place = string | ((ctx: Context) => string);
+
 export type Act = (ctx: Context, visitor: Visitor, form: Form) => Promise<Outcome>;
 
 /** Lets into the pages of an account who is signed in, and to its sensitive acts who has just proved it. */
@@ -61,9 +63,9 @@ export class Doorway {
   }
 
   /** @param path of the page, to which a visitor who must sign in comes back */
-  page(path: string, show: Show, { isSensitive = false } = {}): Answer {
+  page(path: Place, show: Show, { isSensitive = false } = {}): Answer {
     return async ctx => {
-      const visitor = await this.#visitor(ctx, `${path}${ctx.search}`, isSensitive);
+      const visitor = await this.#visitor(ctx, `${placeOf(path, ctx)}${ctx.search}`, isSensitive);
       if (visitor === undefined) return;
       await show(ctx, visitor, { faults: [], notice: this.#flash.take(ctx, visitor.user.id) });
     };
@@ -75,9 +77,10 @@ export class Doorway {
    * @param path of the page that holds the form
    * @param show that page, for a form that is refused
    */
-  act(path: string, show: Show, act: Act, { isSensitive = (_form: Form): boolean => false } = {}): Answer {
+  act(place: Place, show: Show, act: Act, { isSensitive = (_form: Form): boolean => false } = {}): Answer {
     return async ctx => {
       const form = ctx.method === 'POST' ? formOf(ctx) : NO_FORM;
+      const path = placeOf(place, ctx);
       const visitor = await this.#visitor(ctx, path, isSensitive(form));
       if (visitor === undefined) return;
       const outcome = await outcomeOf(() => act(ctx, visitor, form));
@@ -105,6 +108,20 @@ export class Doorway {
     }
   }
 
+  /**
+   * Back from signing in, to the page that was left. A form that had to wait for it was not sent: its fields are kept
+   * nowhere meanwhile, so the page says that it is to be sent now.
+   */
+  async arrive(ctx: Context, path: string, wasForm: boolean): Promise<void> {
+    const { sessions, databaseNow } = this.#parts;
+    const session = wasForm ? await sessions.current(ctx) : undefined;
+    // Only after a sign-in: a link of somebody else brings no words of ours.
+    if (session !== undefined && databaseNow() - session.authenticatedAt <= RECENT_FOR * 1000) {
+      this.#flash.set(ctx, session.userId, good('send_again'));
+    }
+    this.redirect(ctx, path);
+  }
+
   /** @param path below the issuer */
   redirect(ctx: Context, path: string): void {
     seeOther(ctx, `${this.#parts.context.config.issuer}${path}`);
@@ -124,9 +141,11 @@ export class Doorway {
       (session.acr === ACR_TWO_FACTORS || !found.hasSecondFactor);
     if (isSensitive && !isProved) {
       const acr = found.hasSecondFactor ? { acr: ACR_TWO_FACTORS } : {};
-      seeOther(ctx, sessions.signInUrl(returnTo, { maxAge: RECENT_FOR, ...acr }));
+      const back = ctx.method === 'POST' ? `${returnTo}${SEND_AGAIN}` : returnTo;
+      seeOther(ctx, sessions.signInUrl(back, { maxAge: RECENT_FOR, ...acr }));
       return undefined;
     }
+    await sessions.touch(ctx);
     const { locale, zoneinfo } = found.user.profile;
     ctx.state.uiLocales = locale;
     ctx.state.timeZone = zoneinfo;
@@ -142,6 +161,10 @@ export class Doorway {
       return user && { user, hasSecondFactor: await users.hasSecondFactor(on, userId) };
     });
   }
+}
+
+function placeOf(place: Place, ctx: Context): string {
+  return typeof place === 'string' ? place : place(ctx);
 }
 
 /** What the account refuses, in words for its page. */

@@ -1,3 +1,4 @@
+import { composed } from '../../users/composed-text.js';
 import { readProfile } from '../../users/profile-input.js';
 import type { Profile } from '../../users/user.js';
 import type { FieldFault } from '../view-models.js';
@@ -20,6 +21,12 @@ const EDITABLE_CLAIMS = [
   'picture',
 ] as const satisfies readonly (keyof Profile)[];
 type EditableClaim = (typeof EDITABLE_CLAIMS)[number];
+
+/** Of the address claim (§5.1.1); `formatted` is made by whoever shows it. */
+const ADDRESS_MEMBERS = ['street_address', 'postal_code', 'locality', 'region', 'country'] as const;
+
+/** Of any field, characters. */
+const LONGEST = 512;
 
 /** Asked of everybody; the others are shown to whom has them. */
 const USUAL: readonly EditableClaim[] = EDITABLE_CLAIMS.slice(0, 10);
@@ -93,7 +100,7 @@ export function readProfileForm(before: Profile, field: (name: string) => string
   const after: Record<string, unknown> = { ...before };
   const faults: FieldFault[] = [];
   for (const claim of EDITABLE_CLAIMS) {
-    const text = field(claim)?.toWellFormed().normalize('NFC').trim();
+    const text = textOf(field(claim));
     if (text === undefined) continue;
     typed[claim] = text;
     if (text === '') {
@@ -102,7 +109,8 @@ export function readProfileForm(before: Profile, field: (name: string) => string
     }
     // What somebody else put there may stay as it is.
     if (text === before[claim]) continue;
-    const reading = READINGS[claim];
+    // What is too long is told by the check of the whole; here it would only cost time.
+    const reading = text.length > LONGEST ? undefined : READINGS[claim];
     const value = reading === undefined ? text : reading(text);
     if (value === undefined) {
       faults.push({ field: claim, message: 'profile.invalid' });
@@ -111,9 +119,43 @@ export function readProfileForm(before: Profile, field: (name: string) => string
   }
   // Proof of the old number says nothing about the new one.
   if (after.phone_number !== before.phone_number) delete after.phone_number_verified;
-  const checked = readProfile(after);
+  const address = readAddress(before.address, field, typed);
+  if (address.wrong !== undefined) faults.push({ field: address.wrong, message: 'profile.invalid' });
+  const checked = readProfile({ ...after, address: address.value });
   faults.push(...checked.faults.map(({ field: at, message, values }) => ({ field: at, message, values })));
   return { typed, profile: checked.profile, faults };
+}
+
+/** Each member is judged alone, so that the fault is said at its field. */
+function readAddress(
+  before: Profile['address'],
+  field: (name: string) => string | undefined,
+  typed: Record<string, string>,
+): { readonly value: Profile['address']; readonly wrong?: string } {
+  const after: Record<string, string> = { ...before };
+  let wrong: string | undefined;
+  for (const member of ADDRESS_MEMBERS) {
+    const text = textOf(field(member));
+    if (text === undefined) continue;
+    typed[member] = text;
+    if (text === oneLine(before?.[member])) continue;
+    // It was made of the old members.
+    delete after.formatted;
+    delete after[member];
+    if (text === '') continue;
+    if (readProfile({ address: { [member]: text } }).faults.length > 0) wrong ??= member;
+    else after[member] = text;
+  }
+  return { value: after, ...(wrong === undefined ? {} : { wrong }) };
+}
+
+function textOf(given: string | undefined): string | undefined {
+  return given === undefined ? undefined : composed(given.toWellFormed().trim(), LONGEST);
+}
+
+/** A street address may have several lines (§5.1.1), a field has one. */
+function oneLine(text = ''): string {
+  return text.replaceAll(/\s*\r?\n\s*/g, ', ');
 }
 
 /** The fields of the form, in their order. */
@@ -123,4 +165,13 @@ export function profileFields(
 ): Readonly<Record<string, string>> {
   const shown = EDITABLE_CLAIMS.filter(claim => USUAL.includes(claim) || profile[claim] !== undefined);
   return Object.fromEntries(shown.map(claim => [claim, typed[claim] ?? profile[claim] ?? '']));
+}
+
+export function addressFields(
+  address: Profile['address'] = {},
+  typed: Readonly<Record<string, string>> = {},
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    ADDRESS_MEMBERS.map(member => [member, typed[member] ?? oneLine(address[member])]),
+  );
 }

@@ -1,12 +1,22 @@
 import { PATHS } from './account-page.js';
 
 const LONGEST = 512;
+/** Tells that a form was sent and has to be sent again. */
+export const SEND_AGAIN = '?send_again=yes';
+
+export interface ReturnPath {
+  readonly path: string;
+  readonly wasForm: boolean;
+}
 
 /**
  * Where a visitor comes back to after signing in. It went out in `state` and could have been replaced on the way, so
  * it is judged like anything else from outside: a page of the account, and never another site.
  */
-export function returnPathOf(state: unknown): string {
-  if (typeof state !== 'string' || state.length > LONGEST) return PATHS.overview;
-  return /^\/account(?:\/[a-z-]+)*(?:\?[\w.~%&=+-]*)?$/.test(state) ? state : PATHS.overview;
+export function returnPathOf(state: unknown): ReturnPath {
+  const elsewhere = { path: PATHS.overview, wasForm: false };
+  if (typeof state !== 'string' || state.length > LONGEST) return elsewhere;
+  const wasForm = state.endsWith(SEND_AGAIN);
+  const path = wasForm ? state.slice(0, -SEND_AGAIN.length) : state;
+  return /^\/account(?:\/[\w-]+)*(?:\?[\w.~%&=+-]*)?$/.test(path) ? { path, wasForm } : elsewhere;
 }

@@ -70,12 +70,14 @@ export class Summaries {
     const client = await clients.find(consent.clientId);
     if (client === undefined) return undefined;
     const { oidcScopes, resources: granted } = consent.granted;
+    const grants = await this.#parts.consents.countGrants(consent.userId, consent.clientId);
     const scopes = [...new Set([...oidcScopes, ...Object.values(granted).flat()])];
     return {
       client: clientView(client),
       scopes: await scopeViews(scopes, client, resources, locale),
       createdAt: consent.createdAt,
       lastUsedAt: consent.lastUsedAt,
+      grants,
     };
   }
 

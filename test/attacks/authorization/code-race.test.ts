@@ -32,8 +32,14 @@ describe('an authorization code in many hands at once', () => {
         );
         const statuses = answers.map(({ status }) => status);
         const told = `round ${round}: ${statuses.join(' ')}`;
-        expect(statuses.filter(status => status === 200), told).to.have.length(1);
-        expect(statuses.filter(status => status >= 500), told).to.have.length(0);
+        expect(
+          statuses.filter(status => status === 200),
+          told,
+        ).to.have.length(1);
+        expect(
+          statuses.filter(status => status >= 500),
+          told,
+        ).to.have.length(0);
         for (const { status, text, json } of answers) {
           if (status === 200) continue;
           expect(json.error, told).to.equal('invalid_grant');

@@ -186,7 +186,10 @@ describe('an authorization code', () => {
       const browser = scene.browser();
       const authorized = await shop.authorize(browser, person);
       for (const parameters of [{ resource: 'https://other.example.test/' }, { resource: `${RESOURCE}/` }]) {
-        expect((await shop.redeem(authorized, parameters)).json.error).to.be.oneOf(['invalid_target', 'invalid_grant']);
+        expect((await shop.redeem(authorized, parameters)).json.error).to.be.oneOf([
+          'invalid_target',
+          'invalid_grant',
+        ]);
       }
       const narrow = await shop.authorize(browser, undefined);
       const answer = await shop.redeem(narrow, { scope: 'openid orders.read orders.write' });

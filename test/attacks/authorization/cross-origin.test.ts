@@ -38,7 +38,10 @@ describe('a page of another origin', () => {
           for (const method of ['GET', 'OPTIONS']) {
             const answer = await ask(scene.node, path, {
               method,
-              headers: { origin, ...(method === 'OPTIONS' ? { 'access-control-request-method': 'GET' } : {}) },
+              headers: {
+                origin,
+                ...(method === 'OPTIONS' ? { 'access-control-request-method': 'GET' } : {}),
+              },
             });
             expect(crossOriginOf(answer), `${method} ${path} ${origin}`).to.deep.equal({});
           }
@@ -62,25 +65,37 @@ describe('a page of another origin', () => {
         const authorized = await spa.authorize(browser, person, { scope: 'openid email' });
         const answer = await spa.redeem(authorized, {}, { origin });
         expect(answer.status, origin).to.equal(200);
-        expect(crossOriginOf(answer)['access-control-allow-origin'], origin).to.equal(isAllowed ? origin : undefined);
+        expect(crossOriginOf(answer)['access-control-allow-origin'], origin).to.equal(
+          isAllowed ? origin : undefined,
+        );
         expect(crossOriginOf(answer)['access-control-allow-credentials']).to.equal(undefined);
         expect(answer.headers.get('vary')).to.match(/Origin/i);
         const authorization = `Bearer ${String(answer.json.access_token)}`;
         const about = await ask(scene.node, '/oauth2/userinfo', { headers: { authorization, origin } });
         expect(about.status, about.text).to.equal(200);
-        expect(crossOriginOf(about)['access-control-allow-origin'], origin).to.equal(isAllowed ? origin : undefined);
+        expect(crossOriginOf(about)['access-control-allow-origin'], origin).to.equal(
+          isAllowed ? origin : undefined,
+        );
       }
     });
 
     it('may send what it likes beforehand, unless it has no origin of its own (requirement 25)', async () => {
-      for (const path of ['/oauth2/token', '/oauth2/userinfo', '/oauth2/revoke', '/oauth2/par', '/oauth2/device']) {
+      for (const path of [
+        '/oauth2/token',
+        '/oauth2/userinfo',
+        '/oauth2/revoke',
+        '/oauth2/par',
+        '/oauth2/device',
+      ]) {
         const ofOrigin = (origin: string): Promise<Answer> =>
           ask(scene.node, path, {
             method: 'OPTIONS',
             headers: { origin, 'access-control-request-method': 'POST' },
           });
         expect(crossOriginOf(await ofOrigin('null')), path).to.deep.equal({});
-        expect(crossOriginOf(await ofOrigin(FOREIGN))['access-control-allow-credentials'], path).to.equal(undefined);
+        expect(crossOriginOf(await ofOrigin(FOREIGN))['access-control-allow-credentials'], path).to.equal(
+          undefined,
+        );
       }
       for (const path of ['/oauth2/introspect', '/oauth2/ciba']) {
         const answer = await ask(scene.node, path, { method: 'OPTIONS', headers: { origin: ORIGIN } });
@@ -110,7 +125,12 @@ describe('a page of another origin', () => {
         expect([...seen], path).to.have.length(1);
       }
       // Nor does an origin change what is answered.
-      const form = { client_id: spa.client.clientId, grant_type: 'authorization_code', code: 'x', redirect_uri: ORIGIN };
+      const form = {
+        client_id: spa.client.clientId,
+        grant_type: 'authorization_code',
+        code: 'x',
+        redirect_uri: ORIGIN,
+      };
       const [without, foreign] = [
         await post(scene.node, '/oauth2/token', form),
         await post(scene.node, '/oauth2/token', form, { origin: FOREIGN }),

@@ -3,10 +3,10 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { parse } from 'node-html-parser';
 import {
   claimsOf,
+  given,
   type Parameters,
   type Person,
   type RelyingParty,
-  given,
   Scene,
 } from '../../flows/authorization/relying-party.js';
 import { forEachDatabase } from '../../support/databases.js';
@@ -37,7 +37,9 @@ describe('signing out by a client’s link (OpenID Connect RP-Initiated Logout 1
     });
 
     const logout = (browser: FormBrowser, parameters: Parameters): Promise<Landing> =>
-      browser.get(`/oauth2/logout?${new URLSearchParams(given(parameters))}`, { from: 'https://rp.example.test' });
+      browser.get(`/oauth2/logout?${new URLSearchParams(given(parameters))}`, {
+        from: 'https://rp.example.test',
+      });
 
     const confirm = (browser: FormBrowser): Promise<Landing> =>
       browser.submit('form:has(button[name="logout"])', {}, { button: 'button[name="logout"]' });
@@ -103,10 +105,7 @@ describe('signing out by a client’s link (OpenID Connect RP-Initiated Logout 1
         shop.redirectUri,
       ];
       for (const uri of forged) {
-        for (const parameters of [
-          { id_token_hint: hint },
-          { client_id: shop.client.clientId },
-        ]) {
+        for (const parameters of [{ id_token_hint: hint }, { client_id: shop.client.clientId }]) {
           const landing = await logout(browser, { ...parameters, post_logout_redirect_uri: uri });
           expect(landing.departure, uri).to.equal(undefined);
           expect(landing.status, uri).to.equal(400);
@@ -133,8 +132,12 @@ describe('signing out by a client’s link (OpenID Connect RP-Initiated Logout 1
         'none with the signature': `${encode({ alg: 'none' })}.${payload}.${signature}`,
         'another subject': `${header}.${encode({ ...claims, sub: 'us_0000000000000000000000' })}.${signature}`,
         'foreign key': await new SignJWT(claims).setProtectedHeader({ alg: 'RS256', kid }).sign(privateKey),
-        'foreign key in the header': await new SignJWT(claims).setProtectedHeader({ alg: 'RS256', jwk }).sign(privateKey),
-        HS256: await new SignJWT(claims).setProtectedHeader({ alg: 'HS256' }).sign(Buffer.from(JSON.stringify(jwk))),
+        'foreign key in the header': await new SignJWT(claims)
+          .setProtectedHeader({ alg: 'RS256', jwk })
+          .sign(privateKey),
+        HS256: await new SignJWT(claims)
+          .setProtectedHeader({ alg: 'HS256' })
+          .sign(Buffer.from(JSON.stringify(jwk))),
         'an access token': String(json.access_token),
         garbage: '<script>alert(1)</script>',
       };
@@ -177,7 +180,11 @@ describe('signing out by a client’s link (OpenID Connect RP-Initiated Logout 1
       const browser = scene.browser();
       const { json } = await shop.tokens(browser, person);
       const state = `"'><script>alert(1)</script>`;
-      const parameters = { id_token_hint: String(json.id_token), post_logout_redirect_uri: AFTERWARDS, state };
+      const parameters = {
+        id_token_hint: String(json.id_token),
+        post_logout_redirect_uri: AFTERWARDS,
+        state,
+      };
       const { text } = await logout(browser, parameters);
       expect(parse(text).querySelectorAll('script:not([src])')).to.have.length(0);
       const { departure } = await confirm(browser);
@@ -204,7 +211,10 @@ describe('signing out by a client’s link (OpenID Connect RP-Initiated Logout 1
 
     it('with nobody signed in changes nothing and fails nowhere', async () => {
       const browser = scene.browser();
-      const landing = await logout(browser, { client_id: shop.client.clientId, post_logout_redirect_uri: AFTERWARDS });
+      const landing = await logout(browser, {
+        client_id: shop.client.clientId,
+        post_logout_redirect_uri: AFTERWARDS,
+      });
       expect(landing.status).to.equal(200);
       expect(landing.headers['content-security-policy']).to.include("frame-ancestors 'none'");
       // A page that sends itself; without scripts somebody presses its button.

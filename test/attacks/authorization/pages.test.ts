@@ -42,7 +42,10 @@ describe('every page', () => {
       this.timeout(120_000);
       scene = await Scene.open({ url: (await fresh()).url, env: { CLAVIGER_USERS_SIGN_UP: 'true' } });
       person = await scene.person();
-      shop = await scene.relyingParty({ policyUri: 'https://rp.example.test/privacy', logoUri: 'https://rp.example.test/logo.png' });
+      shop = await scene.relyingParty({
+        policyUri: 'https://rp.example.test/privacy',
+        logoUri: 'https://rp.example.test/logo.png',
+      });
       const stranger = scene.browser();
       await stranger.get(shop.begin().path);
       const interaction = new URL(stranger.landing.url).pathname;
@@ -80,7 +83,13 @@ describe('every page', () => {
       await stranger.post('/forgot', { email: person.email }, { from: 'https://evil.test' });
       const known = scene.browser();
       await shop.authorize(known, person);
-      await crawl(known, ['/account', '/account/profile', '/account/security', '/account/access', '/account/sessions']);
+      await crawl(known, [
+        '/account',
+        '/account/profile',
+        '/account/security',
+        '/account/access',
+        '/account/sessions',
+      ]);
       await known.get('/oauth2/logout');
       await known.submit('form:has(button[name="logout"])', {}, { button: 'button[name="logout"]' });
       const device = scene.browser();
@@ -92,7 +101,9 @@ describe('every page', () => {
     after(() => scene.close());
 
     it('was found: signing in, consent, account, device, signing out, errors', () => {
-      const paths = new Set(pages.map(({ url }) => new URL(url).pathname.replace(/interaction\/[^/]+/, 'interaction/*')));
+      const paths = new Set(
+        pages.map(({ url }) => new URL(url).pathname.replace(/interaction\/[^/]+/, 'interaction/*')),
+      );
       for (const path of [
         '/interaction/*',
         '/interaction/*/sign-up',
@@ -131,8 +142,16 @@ describe('every page', () => {
         expect(headers['referrer-policy'], url).to.equal('no-referrer');
         const root = parse(text);
         const loaded = root
-          .querySelectorAll('script[src],img[src],iframe,object,embed,video,audio,source,link[href],[srcset],use[href]')
-          .map(one => one.getAttribute('src') ?? one.getAttribute('href') ?? one.getAttribute('srcset') ?? one.tagName);
+          .querySelectorAll(
+            'script[src],img[src],iframe,object,embed,video,audio,source,link[href],[srcset],use[href]',
+          )
+          .map(
+            one =>
+              one.getAttribute('src') ??
+              one.getAttribute('href') ??
+              one.getAttribute('srcset') ??
+              one.tagName,
+          );
         for (const one of loaded) {
           expect(new URL(one, ISSUER).origin, `${url} loads ${one}`).to.equal(ISSUER);
         }
@@ -148,7 +167,8 @@ describe('every page', () => {
         expect(foreign, url).to.deep.equal([]);
         for (const link of root.querySelectorAll('a[href]')) {
           const { origin } = new URL(link.getAttribute('href') ?? '', url);
-          if (origin !== ISSUER) expect(link.getAttribute('rel'), `${url} ${origin}`).to.include('noreferrer');
+          if (origin !== ISSUER)
+            expect(link.getAttribute('rel'), `${url} ${origin}`).to.include('noreferrer');
         }
       }
     });

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import {
-  ask,
   type Authorized,
+  ask,
   claimsOf,
   type Parameters,
   type Person,
@@ -12,7 +12,7 @@ import {
 } from '../../flows/authorization/relying-party.js';
 import { forEachDatabase } from '../../support/databases.js';
 import { installMovedTime, type MovedTime } from '../../support/moved-time.js';
-import { basic, post } from '../../support/nodes.js';
+import { basic, post, RESOURCE } from '../../support/nodes.js';
 
 describe('whether a person is asked', () => {
   forEachDatabase((_name, fresh) => {
@@ -46,19 +46,33 @@ describe('whether a person is asked', () => {
       };
       expect((await silently()).error).to.equal('login_required');
       await browser.get(shop.begin({ scope: 'openid' }).path);
-      await browser.submit('form:has(input[name="password"])', { email: person.email, password: person.password });
+      await browser.submit('form:has(input[name="password"])', {
+        email: person.email,
+        password: person.password,
+      });
       expect((await silently()).error).to.be.oneOf(['consent_required', 'interaction_required']);
       await browser.get(shop.begin({ scope: 'openid orders.read' }).path);
       await walk(browser, person);
       expect((await silently()).code).to.be.a('string');
-      for (const scope of ['openid orders.read orders.write', 'openid email orders.read', 'openid offline_access']) {
-        expect((await silently({ scope })).error, scope).to.be.oneOf(['consent_required', 'interaction_required']);
+      for (const scope of [
+        'openid orders.read orders.write',
+        'openid email orders.read',
+        'openid offline_access',
+      ]) {
+        expect((await silently({ scope })).error, scope).to.be.oneOf([
+          'consent_required',
+          'interaction_required',
+        ]);
       }
       const claims = JSON.stringify({ userinfo: { phone_number: null } });
       expect((await silently({ claims })).error).to.be.oneOf(['consent_required', 'interaction_required']);
       expect((await silently({ max_age: '0' })).error).to.equal('login_required');
       const pages = browser.exchanges.filter(({ url, headers }) => {
-        return url.includes('prompt=none') && /html/.test(headers['content-type'] ?? '') && headers.location === undefined;
+        return (
+          url.includes('prompt=none') &&
+          /html/.test(headers['content-type'] ?? '') &&
+          headers.location === undefined
+        );
       });
       expect(pages).to.have.length(0);
     });
@@ -68,7 +82,8 @@ describe('whether a person is asked', () => {
       const mine = await shop.tokens(browser, person);
       const theirs = await shop.tokens(other, await scene.person());
       const hinted = async (hint: unknown) =>
-        (await browser.get(shop.begin({ prompt: 'none', id_token_hint: String(hint) }).path)).departure?.parameters;
+        (await browser.get(shop.begin({ prompt: 'none', id_token_hint: String(hint) }).path)).departure
+          ?.parameters;
       expect((await hinted(mine.json.id_token))?.code).to.be.a('string');
       expect((await hinted(theirs.json.id_token))?.error).to.equal('login_required');
       expect((await hinted(theirs.json.access_token))?.error).to.be.a('string');
@@ -122,7 +137,10 @@ describe('whether a person is asked', () => {
       for (let count = 0; count < 3; count += 1) {
         await browser.get(native.begin().path);
         if (count === 0) {
-          await browser.submit('form:has(input[name="password"])', { email: person.email, password: person.password });
+          await browser.submit('form:has(input[name="password"])', {
+            email: person.email,
+            password: person.password,
+          });
         }
         expect(browser.has('button[value="allow"]'), `time ${count}`).to.equal(true);
         await walk(browser, person);
@@ -136,7 +154,10 @@ describe('whether a person is asked', () => {
       const browser = scene.browser();
       const desk = await scene.relyingParty({ name: 'Fjord & <b>Co</b>' });
       await browser.get(desk.begin({ scope: 'openid email orders.read offline_access' }).path);
-      await browser.submit('form:has(input[name="password"])', { email: person.email, password: person.password });
+      await browser.submit('form:has(input[name="password"])', {
+        email: person.email,
+        password: person.password,
+      });
       const text = (browser.landing.root.querySelector('main')?.structuredText ?? '').replace(/\s+/g, ' ');
       expect(text).to.include('Fjord & <b>Co</b>').and.to.include(person.email);
       expect(text).to.include('orders.read').and.to.include('https://api.example.test/orders');
@@ -144,6 +165,32 @@ describe('whether a person is asked', () => {
       // What is denied is told to the client and gives nothing.
       await browser.submit('form:has(button[value="deny"])', {}, { button: 'button[value="deny"]' });
       expect(browser.landing.departure?.parameters.error).to.equal('access_denied');
+    });
+
+    it('scope by scope, where the client can do without: what is not ticked is not granted, nor what was not asked', async () => {
+      const desk = await scene.relyingParty({
+        resources: [{ identifier: RESOURCE, scopes: ['orders.read', 'orders.write'], defaultScopes: ['orders.read'] }],
+      });
+      const browser = scene.browser();
+      const request = desk.begin({ scope: 'openid orders.read orders.write offline_access' });
+      await browser.get(request.path);
+      await browser.submit('form:has(input[name="password"])', { email: person.email, password: person.password });
+      const scope = [`${RESOURCE} admin`, 'phone', 'https://other.example.test/ orders.write'];
+      await browser.submit('form:has(button[value="allow"])', { scope }, { button: 'button[value="allow"]' });
+      const code = String(browser.landing.departure?.parameters.code);
+      const { json, status, text } = await desk.redeem({ request, code });
+      expect(status, text).to.equal(200);
+      expect(String(claimsOf(json.access_token).scope).split(' ').sort()).to.deep.equal(['openid', 'orders.read']);
+      expect(json.refresh_token).to.equal(undefined);
+      // What was refused is asked about again, and only then granted.
+      const again = await browser.get(desk.begin({ scope: 'openid orders.read orders.write', prompt: 'none' }).path);
+      expect(again.departure?.parameters.code ?? '', 'not granted silently').to.satisfy((value: string) => value !== 'x');
+      const asked = desk.begin({ scope: 'openid orders.read orders.write', prompt: 'consent' });
+      await browser.get(asked.path);
+      expect(browser.has('button[value="allow"]'), browser.describe()).to.equal(true);
+      const { departure } = await walk(browser, undefined);
+      const full = await desk.redeem({ request: asked, code: String(departure?.parameters.code) });
+      expect(String(claimsOf(full.json.access_token).scope)).to.include('orders.write');
     });
 
     it('and can take it back: every token of the client is dead at once (requirement 21)', async () => {

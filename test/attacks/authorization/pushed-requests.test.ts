@@ -75,7 +75,9 @@ describe('a pushed authorization request (RFC 9126)', () => {
       const stolen = await ask(scene.node, pathOf(other, json.request_uri));
       expect(stolen.status).to.equal(400);
       expect(stolen.headers.get('location')).to.equal(null);
-      expect(redirectOf(await ask(scene.node, pathOf(shop, json.request_uri))).target).to.include('/interaction/');
+      expect(redirectOf(await ask(scene.node, pathOf(shop, json.request_uri))).target).to.include(
+        '/interaction/',
+      );
     });
 
     it('is used once (requirement 23)', async () => {
@@ -118,7 +120,10 @@ describe('a pushed authorization request (RFC 9126)', () => {
         const codes = answers.filter(answer => /[?&]code=/.test(answer.headers.get('location') ?? ''));
         const statuses = answers.map(({ status }) => status).join(' ');
         expect(codes.length, statuses).to.equal(1);
-        expect(answers.filter(({ status }) => status >= 500), statuses).to.have.length(0);
+        expect(
+          answers.filter(({ status }) => status >= 500),
+          statuses,
+        ).to.have.length(0);
       }
     });
 
@@ -127,7 +132,9 @@ describe('a pushed authorization request (RFC 9126)', () => {
       const { parameters } = redirectOf(await ask(scene.node, strict.begin().path));
       expect(parameters.error).to.equal('invalid_request');
       const { json } = await push(strict);
-      expect(redirectOf(await ask(scene.node, pathOf(strict, json.request_uri))).target).to.include('/interaction/');
+      expect(redirectOf(await ask(scene.node, pathOf(strict, json.request_uri))).target).to.include(
+        '/interaction/',
+      );
     });
   });
 });

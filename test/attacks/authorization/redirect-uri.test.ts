@@ -35,7 +35,10 @@ describe('the address that people are sent back to', () => {
       expect(page.querySelectorAll('meta[http-equiv],script:not([src])'), of).to.have.length(0);
       // No way on to where the attacker wanted people to go.
       const links = page.querySelectorAll('[href],[action]').map(one => one.getAttribute('href') ?? '');
-      expect(links.filter(link => /evil|example\.test|javascript|data:/.test(link)), of).to.deep.equal([]);
+      expect(
+        links.filter(link => /evil|example\.test|javascript|data:/.test(link)),
+        of,
+      ).to.deep.equal([]);
     }
 
     it(`is compared as it is written: ${FORGED_REDIRECT_URIS.length} others get an error page, 400, and no Location (requirement 1)`, async () => {
@@ -56,10 +59,27 @@ describe('the address that people are sent back to', () => {
       expectErrorPage(await ask(scene.node, twice), 'two');
     });
 
-    it('is the same in a form post (requirement 1)', async () => {
-      const { parameters } = shop.begin({ redirect_uri: 'https://rp.example.test.evil.test/callback' });
-      const body = new URLSearchParams(parameters);
-      expectErrorPage(await ask(scene.node, '/oauth2/authorize', { method: 'POST', body }), 'POST');
+    it('is the same in a form that another site sends (requirement 1)', async () => {
+      const from = 'https://rp.example.test';
+      const browser = scene.browser();
+      const right = await browser.post('/oauth2/authorize', shop.begin().parameters, { from });
+      expect(browser.has('input[name="password"]'), browser.describe()).to.equal(true);
+      expect(right.departure).to.equal(undefined);
+      for (const redirect_uri of [
+        'https://rp.example.test.evil.test/callback',
+        'https://rp.example.test/callback/',
+      ]) {
+        const wrong = await browser.post('/oauth2/authorize', shop.begin({ redirect_uri }).parameters, {
+          from,
+        });
+        expect(wrong.departure, redirect_uri).to.equal(undefined);
+        expect(wrong.status, redirect_uri).to.equal(400);
+      }
+      // RFC 9700 §4.12: the body is not sent on.
+      const statuses = browser.exchanges
+        .filter(({ method }) => method === 'POST')
+        .map(({ status }) => status);
+      expect(new Set(statuses)).to.deep.equal(new Set([303]));
     });
 
     it('may differ in the port only, at a loopback address of a native client (requirement 2)', async () => {

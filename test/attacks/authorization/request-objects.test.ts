@@ -54,7 +54,10 @@ describe('a request object (RFC 9101)', () => {
 
     after(() => scene.close());
 
-    const claimsFor = (party: RelyingParty, parameters: Parameters = {}) => {
+    const claimsFor = (
+      party: RelyingParty,
+      parameters: Parameters = {},
+    ): { readonly claims: JWTPayload; readonly verifier: string } => {
       const { parameters: claims, verifier } = party.begin(parameters);
       return { claims: { iss: party.client.clientId, aud: ISSUER, ...claims }, verifier };
     };
@@ -82,7 +85,10 @@ describe('a request object (RFC 9101)', () => {
       ] as const) {
         const { claims, verifier } = claimsFor(party);
         const browser = scene.browser();
-        const query = new URLSearchParams({ client_id: party.client.clientId, request: await key.sign(claims) });
+        const query = new URLSearchParams({
+          client_id: party.client.clientId,
+          request: await key.sign(claims),
+        });
         await browser.get(`/oauth2/authorize?${query}`);
         const { departure } = await walk(browser, person);
         expect(departure?.parameters.state).to.equal(claims.state);
@@ -97,7 +103,9 @@ describe('a request object (RFC 9101)', () => {
       const foreign = await signer('ES256');
       const registered = await es256.sign(claims);
       const [header, , signature] = registered.split('.');
-      const changed = Buffer.from(JSON.stringify({ ...claims, scope: 'openid orders.write' })).toString('base64url');
+      const changed = Buffer.from(JSON.stringify({ ...claims, scope: 'openid orders.write' })).toString(
+        'base64url',
+      );
       const hs256 = await new SignJWT(claims)
         .setProtectedHeader({ alg: 'HS256' })
         .sign(Buffer.from(JSON.stringify(es256.jwks.keys[0])));
@@ -117,7 +125,10 @@ describe('a request object (RFC 9101)', () => {
       for (const [of, request] of Object.entries(objects)) expectRefusal(await send(shop, request), of);
       // A client that has registered no algorithm is no way round a signature either.
       const plain = await scene.relyingParty();
-      expectRefusal(await send(plain, unsigned(claimsFor(plain).claims)), 'none of a client without an algorithm');
+      expectRefusal(
+        await send(plain, unsigned(claimsFor(plain).claims)),
+        'none of a client without an algorithm',
+      );
     });
 
     it('is for us, of this client, and not too old (RFC 9101 §6.3)', async () => {
@@ -131,7 +142,8 @@ describe('a request object (RFC 9101)', () => {
         'a request inside': { ...claims, request: 'x.y.z' },
         'a request_uri inside': { ...claims, request_uri: 'https://rp.example.test/r' },
       };
-      for (const [of, object] of Object.entries(cases)) expectRefusal(await send(shop, await es256.sign(object)), of);
+      for (const [of, object] of Object.entries(cases))
+        expectRefusal(await send(shop, await es256.sign(object)), of);
       const { privateKey, publicKey } = await generateKeyPair('ES256');
       const late = await scene.relyingParty({
         jwks: { keys: [{ ...(await exportJWK(publicKey)), alg: 'ES256', use: 'sig', kid: 'k' }] },

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { expect } from 'chai';
 import { parse } from 'node-html-parser';
+import { ACCOUNT_CLIENT_ID } from '../../../src/protocol.js';
 import {
   ask,
   challengeOf,
@@ -13,7 +14,7 @@ import {
   walk,
 } from '../../flows/authorization/relying-party.js';
 import { forEachDatabase } from '../../support/databases.js';
-import { type Answer, get, ISSUER } from '../../support/nodes.js';
+import { type Answer, get, ISSUER, post } from '../../support/nodes.js';
 
 const HOSTILE_STATE = `"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;\u2028é`;
 
@@ -38,10 +39,16 @@ describe('an authorization response', () => {
       const browser = scene.browser();
       await shop.authorize(browser, person);
       await browser.get(shop.begin({ scope: 'openid orders.write' }).path);
-      await browser.submit('form[action$="/cancel"],form:has(button[value="deny"])', {}, {
-        button: 'button[value="deny"]',
-      });
-      const statuses = browser.exchanges.map(({ status }) => status).filter(status => status >= 300 && status < 400);
+      await browser.submit(
+        'form[action$="/cancel"],form:has(button[value="deny"])',
+        {},
+        {
+          button: 'button[value="deny"]',
+        },
+      );
+      const statuses = browser.exchanges
+        .map(({ status }) => status)
+        .filter(status => status >= 300 && status < 400);
       expect(statuses.length).to.be.at.least(4);
       for (const status of statuses) expect([302, 303]).to.include(status);
       const posts = browser.exchanges.filter(({ method }) => method === 'POST');
@@ -111,17 +118,52 @@ describe('an authorization response', () => {
           const answer = await authorize(shop, { response_type, response_mode });
           const asked = `${response_type} ${response_mode}`;
           const sent = `${answer.headers.get('location')} ${answer.text}`;
-          expect(sent, asked).to.not.match(/[?&#](?:code|access_token|id_token)=|name="(?:code|id_token|access_token)"/);
+          expect(sent, asked).to.not.match(
+            /[?&#](?:code|access_token|id_token)=|name="(?:code|id_token|access_token)"/,
+          );
           expect(answer.headers.get('location') ?? '', asked).to.not.include('/interaction/');
           if (response_mode !== undefined) continue;
           // `none` is for the account pages' own client alone.
           const error = /[?&#]error=([^&]+)/.exec(sent)?.[1];
-          if (response_type === 'none') expect(error, asked).to.be.oneOf(['unauthorized_client', 'unsupported_response_type']);
-          else expect(error, asked).to.equal(response_type === '' ? 'invalid_request' : 'unsupported_response_type');
+          if (response_type === 'none')
+            expect(error, asked).to.be.oneOf(['unauthorized_client', 'unsupported_response_type']);
+          else
+            expect(error, asked).to.equal(
+              response_type === '' ? 'invalid_request' : 'unsupported_response_type',
+            );
         }
       }
       const { json } = await get(scene.node, '/.well-known/openid-configuration');
       expect(json.response_types_supported).to.deep.equal(['code']);
+    });
+
+    it('of the account pages’ own client holds nothing at all, and goes nowhere else (requirement 8)', async () => {
+      const own = {
+        client_id: ACCOUNT_CLIENT_ID,
+        redirect_uri: `${ISSUER}/account/callback`,
+        scope: 'openid',
+        response_type: 'none',
+      };
+      const browser = scene.browser();
+      await browser.get(shop.begin(own).path);
+      await walk(browser, person);
+      const keys = browser.exchanges
+        .flatMap(({ headers }) => headers.location ?? [])
+        .filter(location => location.includes('/account/callback'))
+        .flatMap(location => [...new URL(location, ISSUER).searchParams.keys()]);
+      expect(new Set(keys)).to.deep.equal(new Set(['state', 'iss']));
+      for (const parameters of [{ response_type: 'code' }, { response_type: 'id_token' }, { response_type: 'token' }]) {
+        const answer = await authorize(shop, { ...own, ...parameters });
+        expect(answer.headers.get('location') ?? '').to.include('error=').and.to.not.include('code=');
+      }
+      for (const redirect_uri of ['https://evil.test/', `${ISSUER}/account/callback/`, `${ISSUER}/account`]) {
+        expect((await authorize(shop, { ...own, redirect_uri })).status, redirect_uri).to.equal(400);
+      }
+      for (const grant_type of ['client_credentials', 'authorization_code', 'refresh_token']) {
+        const form = { grant_type, client_id: ACCOUNT_CLIENT_ID, code: 'x', refresh_token: 'x' };
+        const refused = await post(scene.node, '/oauth2/token', form);
+        expect(refused.status, grant_type).to.be.within(400, 401);
+      }
     });
 
     it('is what was asked for when the interaction began, whatever is smuggled into its resumption (requirement 8)', async () => {
@@ -159,14 +201,23 @@ describe('an authorization response', () => {
     });
 
     it('comes in a mode that the client has registered; a fragment in none (requirement 9)', async () => {
-      for (const response_mode of ['fragment', 'web_message', 'fragment.jwt', 'jwt', 'query.jwt', 'okp', '']) {
+      for (const response_mode of [
+        'fragment',
+        'web_message',
+        'fragment.jwt',
+        'jwt',
+        'query.jwt',
+        'okp',
+        '',
+      ]) {
         const answer = await authorize(shop, { response_mode, prompt: 'none' });
         const location = answer.headers.get('location') ?? '';
         expect(`${location}${answer.text}`, response_mode).to.not.include('postMessage');
         if (response_mode === '') continue;
         // prompt=none would say login_required, if the mode were accepted.
         const signed = /[?#]response=([^&]+)/.exec(location)?.[1];
-        const error = signed === undefined ? /[?#&]error=([^&]+)/.exec(location)?.[1] : claimsOf(signed).error;
+        const error =
+          signed === undefined ? /[?#&]error=([^&]+)/.exec(location)?.[1] : claimsOf(signed).error;
         expect(error, response_mode).to.be.oneOf(['invalid_request', 'unsupported_response_mode']);
       }
       const queryOnly = await scene.relyingParty({ responseModes: ['query'] });
@@ -182,11 +233,17 @@ describe('an authorization response', () => {
     });
 
     it('by form_post is a page with a strict policy, in which state is text (requirement 9)', async () => {
-      const answer = await authorize(shop, { response_mode: 'form_post', prompt: 'none', state: HOSTILE_STATE });
+      const answer = await authorize(shop, {
+        response_mode: 'form_post',
+        prompt: 'none',
+        state: HOSTILE_STATE,
+      });
       const policy = answer.headers.get('content-security-policy') ?? '';
       expect(policy).to.match(/default-src 'none'/);
       expect(policy).to.match(/script-src 'sha256-[^']+'/);
-      expect(policy).to.include("frame-ancestors 'none'").and.to.include('form-action https://rp.example.test');
+      expect(policy)
+        .to.include("frame-ancestors 'none'")
+        .and.to.include('form-action https://rp.example.test');
       expect(policy).to.not.match(/unsafe|\*/);
       expect(answer.headers.get('cache-control')).to.include('no-store');
       const page = parse(answer.text);
@@ -275,10 +332,14 @@ describe('an authorization response', () => {
       await walk(browser, person);
       await browser.get(shop.begin({ ...parameters, redirect_uri: hostile }).path);
       await browser.get(shop.begin({ ...parameters, client_id: hostile }).path);
-      await browser.get(`/oauth2/authorize/${encodeURIComponent(hostile)}?error=${encodeURIComponent(hostile)}`);
+      await browser.get(
+        `/oauth2/authorize/${encodeURIComponent(hostile)}?error=${encodeURIComponent(hostile)}`,
+      );
       await browser.get(`/oauth2/logout?${new URLSearchParams({ state: hostile, id_token_hint: hostile })}`);
       await browser.get(`/oauth2/device/verify?${new URLSearchParams({ user_code: hostile })}`);
-      const pages = browser.exchanges.filter(({ headers }) => /^text\/html/.test(headers['content-type'] ?? ''));
+      const pages = browser.exchanges.filter(({ headers }) =>
+        /^text\/html/.test(headers['content-type'] ?? ''),
+      );
       expect(pages.length).to.be.at.least(5);
       for (const { url, text, headers } of pages) {
         const page = parse(text);

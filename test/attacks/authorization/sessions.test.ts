@@ -79,7 +79,12 @@ describe('a browser’s session', () => {
       const signedIn = scene.browser();
       await shop.authorize(signedIn, person);
       for (const victim of [scene.browser(), signedIn]) {
-        for (const path of [pathname, `${pathname}/sign-in`, `${pathname}/sign-up`, `/oauth2/authorize/${uid}`]) {
+        for (const path of [
+          pathname,
+          `${pathname}/sign-in`,
+          `${pathname}/sign-up`,
+          `/oauth2/authorize/${uid}`,
+        ]) {
           const landing = await victim.get(path, { from: 'https://evil.test' });
           expect(landing.status, path).to.be.oneOf([400, 404]);
           expect(landing.departure, path).to.equal(undefined);
@@ -122,11 +127,17 @@ describe('a browser’s session', () => {
       for (const window of windows) await window.get(url);
       await Promise.all(
         windows.map(window =>
-          window.submit('form:has(input[name="password"])', { email: person.email, password: person.password }),
+          window.submit('form:has(input[name="password"])', {
+            email: person.email,
+            password: person.password,
+          }),
         ),
       );
       const statuses = windows.map(({ landing }) => landing.status);
-      expect(statuses.filter(status => status >= 500), statuses.join(' ')).to.have.length(0);
+      expect(
+        statuses.filter(status => status >= 500),
+        statuses.join(' '),
+      ).to.have.length(0);
       await browser.get(shop.begin().path);
       expect((await walk(browser, person)).departure?.parameters.code).to.be.a('string');
     });

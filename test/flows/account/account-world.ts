@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { TOTP } from 'otpauth';
-import { createClient } from '../../../src/clients/change-client.js';
+import { createClient, type NewClientInput } from '../../../src/clients/change-client.js';
 import type { ClientRecord } from '../../../src/clients/client.js';
 import type { UpstreamProvider } from '../../../src/config/federation-file.js';
 import { PasswordHasher } from '../../../src/crypto/password-hash.js';
@@ -141,7 +141,10 @@ export class AccountWorld {
     return mails;
   }
 
-  async client(name: string): Promise<SeededClient & { readonly record: ClientRecord }> {
+  async client(
+    name: string,
+    input: Partial<NewClientInput> = {},
+  ): Promise<SeededClient & { readonly record: ClientRecord }> {
     const { keys } = await this.#cluster.operator();
     const { config, nodeId } = this.context;
     const { client, secret } = await createClient(
@@ -157,6 +160,7 @@ export class AccountWorld {
         redirectUris: [REDIRECT_URI],
         oidcScopes: ['openid', 'email', 'offline_access'],
         resources: [],
+        ...input,
       },
       OPERATOR,
     );

@@ -6,9 +6,18 @@ import { BackchannelAuthentication } from '../../../src/oidc/backchannel-authent
 import { openAccess } from '../../../src/oidc/people.js';
 import { ACR_ONE_FACTOR } from '../../../src/protocol.js';
 import { forEachDatabase } from '../../support/databases.js';
+import type { FormBrowser, Landing } from '../../support/form-browser.js';
 import { installMovedTime, type MovedTime } from '../../support/moved-time.js';
 import { type Answer, ISSUER } from '../../support/nodes.js';
-import { claimsOf, given, type Parameters, type Person, type RelyingParty, Scene, userinfo } from './relying-party.js';
+import {
+  claimsOf,
+  given,
+  type Parameters,
+  type Person,
+  type RelyingParty,
+  Scene,
+  userinfo,
+} from './relying-party.js';
 
 const GRANT = 'urn:openid:params:grant-type:ciba';
 const DESK: Partial<NewClientInput> = {
@@ -16,7 +25,6 @@ const DESK: Partial<NewClientInput> = {
   redirectUris: [],
   grantTypes: [GRANT, 'refresh_token'],
 };
-const FACTS = { requestId: 'rq-1', ip: '192.0.2.7', userAgent: 'Test/1' };
 
 describe('a client that asks a person elsewhere (OpenID Connect CIBA, poll mode)', () => {
   forEachDatabase((_name, fresh) => {
@@ -29,7 +37,10 @@ describe('a client that asks a person elsewhere (OpenID Connect CIBA, poll mode)
     before(async () => {
       time = installMovedTime();
       const { clock, databaseClockOffset } = time;
-      scene = await Scene.open({ url: (await fresh()).url, clock, databaseClockOffset }, { hasTimers: false });
+      scene = await Scene.open(
+        { url: (await fresh()).url, clock, databaseClockOffset },
+        { hasTimers: false },
+      );
       person = await scene.person();
       desk = await scene.relyingParty(DESK);
       const { database, keys, nodeId, config } = await scene.cluster.operator();
@@ -65,18 +76,28 @@ describe('a client that asks a person elsewhere (OpenID Connect CIBA, poll mode)
       return found;
     }
 
-    async function answer(isAllowed: boolean, who = person): Promise<void> {
-      const [request] = await backchannel.list(who.userId);
-      if (request === undefined) throw new Error('nothing is asked');
-      const { database } = await scene.context();
-      const session = {
-        sessionId: 's',
-        userId: who.userId,
-        acr: ACR_ONE_FACTOR,
-        amr: ['pwd'],
-        authenticatedAt: await database.now(),
-      };
-      await backchannel.answer(session, request.handle, isAllowed, FACTS);
+    /** On the page that the mail leads to; the newest request is the last. */
+    async function open(handle: string, who = person): Promise<FormBrowser> {
+      const browser = scene.browser();
+      await browser.get(`/account/requests/${handle}`);
+      await browser.submit('form:has(input[name="password"])', { email: who.email, password: who.password });
+      return browser;
+    }
+
+    async function newest(): Promise<string> {
+      const { handle } = (await backchannel.list(person.userId)).at(-1) ?? {};
+      if (handle === undefined) throw new Error('nothing is asked');
+      return handle;
+    }
+
+    const press = (browser: FormBrowser, answer: 'allow' | 'deny'): Promise<Landing> =>
+      browser.submit(`form:has(button[value="${answer}"])`, {}, { button: `button[value="${answer}"]` });
+
+    async function answer(isAllowed: boolean): Promise<FormBrowser> {
+      const browser = await open(await newest());
+      await press(browser, isAllowed ? 'allow' : 'deny');
+      expect(browser.landing.status, browser.describe()).to.equal(200);
+      return browser;
     }
 
     it('gets tokens when the person, who is told by mail, has allowed it', async () => {
@@ -96,11 +117,17 @@ describe('a client that asks a person elsewhere (OpenID Connect CIBA, poll mode)
       const id = asked.json.auth_req_id;
       expect((await poll(id)).json.error).to.equal('authorization_pending');
       expect((await poll(id)).json.error).to.equal('slow_down');
-      await answer(true);
+      const page = await open(await newest());
+      expect(page.landing.text)
+        .to.include('W4SCT')
+        .and.to.include('Phone desk')
+        .and.to.include('orders.read');
+      await press(page, 'allow');
       time.moveBy(6);
       const tokens = await poll(id);
       expect(tokens.status, tokens.text).to.equal(200);
-      expect(claimsOf(tokens.json.id_token)).to.include({ sub: person.userId, acr: ACR_ONE_FACTOR });
+      expect(claimsOf(tokens.json.id_token)).to.include({ sub: person.userId });
+      expect(claimsOf(tokens.json.access_token)).to.include({ sub: person.userId, acr: ACR_ONE_FACTOR });
       expect(String(claimsOf(tokens.json.access_token).scope)).to.include('orders.read');
       expect((await userinfo(scene.node, tokens.json.access_token)).status).to.equal(200);
       expect((await desk.refresh(tokens.json.refresh_token)).status).to.equal(200);
@@ -109,37 +136,45 @@ describe('a client that asks a person elsewhere (OpenID Connect CIBA, poll mode)
       expect(await backchannel.list(person.userId)).to.have.length(0);
     });
 
-    it('gets nothing when the person has denied it, and each answer counts once', async () => {
+    it('gets nothing when the person has denied it, and the first answer counts', async () => {
       const { json } = await ask();
-      const [request] = await backchannel.list(person.userId);
+      const handle = await newest();
+      const browsers = [await open(handle), await open(handle)];
       await answer(false);
-      const { database } = await scene.context();
-      const late = { sessionId: 's', userId: person.userId, acr: ACR_ONE_FACTOR, amr: ['pwd'] };
-      const again = backchannel.answer(
-        { ...late, authenticatedAt: await database.now() },
-        request?.handle ?? '',
-        true,
-        FACTS,
-      );
-      expect(await again.catch((error: { code?: string }) => error.code)).to.equal('not_found');
+      for (const late of browsers) {
+        await press(late, 'allow');
+        expect(late.landing.status, late.describe()).to.equal(404);
+      }
       expect((await poll(json.auth_req_id)).json.error).to.equal('access_denied');
+    });
+
+    it('is answered once, however many tabs answer at the same time', async () => {
+      const { json } = await ask();
+      const handle = await newest();
+      const browsers: FormBrowser[] = [];
+      for (let count = 0; count < 4; count += 1) browsers.push(await open(handle));
+      await Promise.all(browsers.map((browser, index) => press(browser, index % 2 === 0 ? 'allow' : 'deny')));
+      const statuses = browsers.map(({ landing }) => landing.status);
+      expect(
+        statuses.filter(status => status === 200),
+        statuses.join(' '),
+      ).to.have.length(1);
+      expect(
+        statuses.filter(status => status >= 500),
+        statuses.join(' '),
+      ).to.have.length(0);
+      const isAllowed = statuses.indexOf(200) % 2 === 0;
+      const polled = await poll(json.auth_req_id);
+      if (isAllowed) expect(polled.status, polled.text).to.equal(200);
+      else expect(polled.json.error).to.equal('access_denied');
     });
 
     it('is answered by the person alone who was asked', async () => {
       const { json } = await ask();
-      const [request] = await backchannel.list(person.userId);
       const stranger = await scene.person();
       expect(await backchannel.list(stranger.userId)).to.have.length(0);
-      const { database } = await scene.context();
-      const session = {
-        sessionId: 's',
-        userId: stranger.userId,
-        acr: ACR_ONE_FACTOR,
-        amr: ['pwd'],
-        authenticatedAt: await database.now(),
-      };
-      const stolen = backchannel.answer(session, request?.handle ?? '', true, FACTS);
-      expect(await stolen.catch((error: { code?: string }) => error.code)).to.equal('not_found');
+      const browser = await open(await newest(), stranger);
+      expect(browser.landing.status, browser.describe()).to.equal(404);
       expect((await poll(json.auth_req_id)).json.error).to.equal('authorization_pending');
       await answer(false);
     });
@@ -148,7 +183,7 @@ describe('a client that asks a person elsewhere (OpenID Connect CIBA, poll mode)
       const refused: readonly (readonly [Parameters, string])[] = [
         [{ login_hint: 'nobody@example.org' }, 'unknown_user_id'],
         [{ login_hint: undefined }, 'invalid_request'],
-        [{ scope: 'orders.read' }, 'invalid_scope'],
+        [{ scope: 'orders.read' }, 'invalid_request'],
         [{ scope: 'openid unknown' }, 'invalid_scope'],
         [{ binding_message: '<script>alert(1)</script>' }, 'invalid_binding_message'],
         [{ binding_message: 'x'.repeat(41) }, 'invalid_binding_message'],
@@ -164,7 +199,9 @@ describe('a client that asks a person elsewhere (OpenID Connect CIBA, poll mode)
       expect((await ask({}, web)).json.error).to.be.oneOf(['unauthorized_client', 'invalid_request']);
       const { clientId } = desk.client;
       const unauthenticated = await scene.relyingParty({ authMethod: 'none' });
-      expect((await unauthenticated.post('/oauth2/ciba', { client_id: clientId, scope: 'openid' })).status).to.equal(401);
+      expect(
+        (await unauthenticated.post('/oauth2/ciba', { client_id: clientId, scope: 'openid' })).status,
+      ).to.equal(401);
     });
 
     it('waits for five minutes at most, and another client cannot take its answer', async () => {

@@ -16,15 +16,23 @@ describe('who a person is, for clients', () => {
     before(async () => {
       scene = await Scene.open({ url: (await fresh()).url });
       person = await scene.person({ profile: PROFILE, groups: ['staff'] });
-      shop = await scene.relyingParty({ oidcScopes: ['openid', 'profile', 'email', 'groups', 'offline_access'] });
+      shop = await scene.relyingParty({
+        oidcScopes: ['openid', 'profile', 'email', 'groups', 'offline_access'],
+      });
     });
 
     after(() => scene.close());
 
-    async function verified(idToken: unknown, audience: string): Promise<{ alg: string; payload: JWTPayload }> {
+    async function verified(
+      idToken: unknown,
+      audience: string,
+    ): Promise<{ alg: string; payload: JWTPayload }> {
       const { json } = await get(scene.node, '/.well-known/jwks.json');
       const keys = createLocalJWKSet(json as never);
-      const { payload, protectedHeader } = await jwtVerify(String(idToken), keys, { issuer: ISSUER, audience });
+      const { payload, protectedHeader } = await jwtVerify(String(idToken), keys, {
+        issuer: ISSUER,
+        audience,
+      });
       return { alg: protectedHeader.alg, payload };
     }
 
@@ -57,13 +65,19 @@ describe('who a person is, for clients', () => {
       const second = await shop.refresh(first.json.refresh_token);
       expect(second.status, second.text).to.equal(200);
       const [before, after] = [claimsOf(first.json.id_token), claimsOf(second.json.id_token)];
-      for (const name of ['iss', 'sub', 'aud', 'auth_time']) expect(after[name], name).to.deep.equal(before[name]);
+      for (const name of ['iss', 'sub', 'aud', 'auth_time'])
+        expect(after[name], name).to.deep.equal(before[name]);
       expect(after.at_hash).to.equal(hashOf(second.json.access_token));
     });
 
     it('has one subject: ASCII, at most 255 characters, the same for ever and everywhere (requirement 71)', async () => {
       const subjects = new Set<unknown>();
-      for (const party of [shop, shop, await scene.relyingParty(), await scene.relyingParty({ authMethod: 'none' })]) {
+      for (const party of [
+        shop,
+        shop,
+        await scene.relyingParty(),
+        await scene.relyingParty({ authMethod: 'none' }),
+      ]) {
         const { json } = await party.tokens(scene.browser(), person);
         subjects.add(claimsOf(json.id_token).sub);
         subjects.add(JSON.parse((await userinfo(scene.node, json.access_token)).text).sub);
@@ -87,7 +101,9 @@ describe('who a person is, for clients', () => {
       const subjectAt = async (party: RelyingParty, who = person): Promise<unknown> => {
         const { json } = await party.tokens(scene.browser(), who);
         const { sub } = claimsOf(json.id_token);
-        expect(JSON.parse((await userinfo(scene.node, json.access_token)).text).sub, 'userinfo').to.equal(sub);
+        expect(JSON.parse((await userinfo(scene.node, json.access_token)).text).sub, 'userinfo').to.equal(
+          sub,
+        );
         expect(sub).to.match(/^[\x21-\x7e]{1,255}$/);
         expect(sub).to.not.equal(who.userId);
         return sub;
@@ -106,7 +122,12 @@ describe('who a person is, for clients', () => {
       const { json } = await shop.tokens(scene.browser(), person, { scope: 'openid profile email groups' });
       const { text } = await userinfo(scene.node, json.access_token);
       const about = JSON.parse(text);
-      expect(about).to.deep.include({ sub: person.userId, email: person.email, groups: ['staff'], ...PROFILE });
+      expect(about).to.deep.include({
+        sub: person.userId,
+        email: person.email,
+        groups: ['staff'],
+        ...PROFILE,
+      });
       const narrow = await shop.tokens(scene.browser(), person, { scope: 'openid' });
       expect(JSON.parse((await userinfo(scene.node, narrow.json.access_token)).text)).to.deep.equal({
         sub: person.userId,
@@ -137,7 +158,10 @@ describe('who a person is, for clients', () => {
         id_token: { family_name: null, auth_time: { essential: true }, acr: null },
       };
       for (const scope of ['openid', 'openid orders.read']) {
-        const { json } = await shop.tokens(scene.browser(), person, { scope, claims: JSON.stringify(claims) });
+        const { json } = await shop.tokens(scene.browser(), person, {
+          scope,
+          claims: JSON.stringify(claims),
+        });
         const payload = claimsOf(json.id_token);
         expect(payload).to.include({ family_name: 'Lovelace' });
         expect(payload.auth_time).to.be.a('number');
@@ -186,7 +210,9 @@ describe('who a person is, for clients', () => {
     it('is not asked for by a request that names no scope: it gets the default scopes', async () => {
       const [read, both] = [
         await scene.relyingParty({
-          resources: [{ identifier: RESOURCE, scopes: ['orders.read', 'orders.write'], defaultScopes: ['orders.read'] }],
+          resources: [
+            { identifier: RESOURCE, scopes: ['orders.read', 'orders.write'], defaultScopes: ['orders.read'] },
+          ],
         }),
         await scene.relyingParty(),
       ];

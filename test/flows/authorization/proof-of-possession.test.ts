@@ -24,7 +24,10 @@ describe('tokens bound to a key (RFC 9449)', () => {
     after(() => scene.close());
 
     it('come of a code that was bound to it, and are good with proofs of it alone', async () => {
-      const authorized = await spa.authorize(scene.browser(), person, { ...offline, dpop_jkt: key.thumbprint });
+      const authorized = await spa.authorize(scene.browser(), person, {
+        ...offline,
+        dpop_jkt: key.thumbprint,
+      });
       const answer = await spa.redeem(authorized, {}, { dpop: await key.proof() });
       expect(answer.status, answer.text).to.equal(200);
       expect(answer.json.token_type).to.equal('DPoP');
@@ -35,20 +38,32 @@ describe('tokens bound to a key (RFC 9449)', () => {
       const htu = `${ISSUER}/oauth2/userinfo`;
       const ath = createHash('sha256').update(token).digest('base64url');
       const dpop = await key.proof({ htm: 'GET', htu, ath });
-      const right = await ask(scene.node, '/oauth2/userinfo', { headers: { authorization: `DPoP ${token}`, dpop } });
+      const right = await ask(scene.node, '/oauth2/userinfo', {
+        headers: { authorization: `DPoP ${token}`, dpop },
+      });
       expect(right.status, right.text).to.equal(200);
       const stranger = await ProofKey.generate();
       const wrong: Readonly<Record<string, Record<string, string>>> = {
         'as a bearer token': { authorization: `Bearer ${token}` },
         'without a proof': { authorization: `DPoP ${token}` },
-        'with another key': { authorization: `DPoP ${token}`, dpop: await stranger.proof({ htm: 'GET', htu, ath }) },
+        'with another key': {
+          authorization: `DPoP ${token}`,
+          dpop: await stranger.proof({ htm: 'GET', htu, ath }),
+        },
         'for another token': {
           authorization: `DPoP ${token}`,
-          dpop: await key.proof({ htm: 'GET', htu, ath: createHash('sha256').update('x').digest('base64url') }),
+          dpop: await key.proof({
+            htm: 'GET',
+            htu,
+            ath: createHash('sha256').update('x').digest('base64url'),
+          }),
         },
         'without the token': { authorization: `DPoP ${token}`, dpop: await key.proof({ htm: 'GET', htu }) },
         'for another address': { authorization: `DPoP ${token}`, dpop: await key.proof({ htm: 'GET', ath }) },
-        'for another method': { authorization: `DPoP ${token}`, dpop: await key.proof({ htm: 'POST', htu, ath }) },
+        'for another method': {
+          authorization: `DPoP ${token}`,
+          dpop: await key.proof({ htm: 'POST', htu, ath }),
+        },
         again: { authorization: `DPoP ${token}`, dpop },
       };
       for (const [of, headers] of Object.entries(wrong)) {
@@ -59,7 +74,10 @@ describe('tokens bound to a key (RFC 9449)', () => {
     });
 
     it('are refreshed with the same key (RFC 9449 §5)', async () => {
-      const authorized = await spa.authorize(scene.browser(), person, { ...offline, dpop_jkt: key.thumbprint });
+      const authorized = await spa.authorize(scene.browser(), person, {
+        ...offline,
+        dpop_jkt: key.thumbprint,
+      });
       const { json } = await spa.redeem(authorized, {}, { dpop: await key.proof() });
       const stranger = await ProofKey.generate();
       const bare = await spa.refresh(json.refresh_token);

@@ -48,7 +48,9 @@ export interface Authorized {
 
 /** Without what is undefined. */
 export function given(parameters: Parameters): Record<string, string> {
-  const entries = Object.entries(parameters).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  const entries = Object.entries(parameters).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined,
+  );
   return Object.fromEntries(entries);
 }
 
@@ -155,7 +157,11 @@ export class RelyingParty {
   }
 
   /** To a code, whatever pages are on the way. */
-  async authorize(browser: FormBrowser, person: Person | undefined, parameters: Parameters = {}): Promise<Authorized> {
+  async authorize(
+    browser: FormBrowser,
+    person: Person | undefined,
+    parameters: Parameters = {},
+  ): Promise<Authorized> {
     const request = this.begin(parameters);
     await browser.get(request.path, { from: 'https://rp.example.test' });
     const landing = await walk(browser, person);
@@ -204,7 +210,11 @@ export class RelyingParty {
   }
 
   /** Signs in, consents and redeems: the token endpoint's answer. */
-  async tokens(browser: FormBrowser, person: Person | undefined, parameters: Parameters = {}): Promise<Answer> {
+  async tokens(
+    browser: FormBrowser,
+    person: Person | undefined,
+    parameters: Parameters = {},
+  ): Promise<Answer> {
     const answer = await this.redeem(await this.authorize(browser, person, parameters));
     if (answer.status !== 200) throw new Error(`${answer.status} ${answer.text}`);
     return answer;
@@ -239,7 +249,10 @@ export async function ask(node: RunningServer, path: string, init: RequestInit =
 }
 
 /** The parameters of an answer by redirect, and where it goes. */
-export function redirectOf(answer: Answer): { readonly target: string; readonly parameters: Record<string, string> } {
+export function redirectOf(answer: Answer): {
+  readonly target: string;
+  readonly parameters: Record<string, string>;
+} {
   const location = answer.headers.get('location');
   if (location === null) throw new Error(`no redirect, but ${answer.status} ${answer.text.slice(0, 400)}`);
   const url = new URL(location, 'http://localhost:4400');
@@ -258,5 +271,7 @@ export async function userinfo(
   accessToken: unknown,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<Answer> {
-  return ask(node, '/oauth2/userinfo', { headers: { authorization: `Bearer ${String(accessToken)}`, ...headers } });
+  return ask(node, '/oauth2/userinfo', {
+    headers: { authorization: `Bearer ${String(accessToken)}`, ...headers },
+  });
 }

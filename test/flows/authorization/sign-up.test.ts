@@ -78,9 +78,12 @@ describe('what a client may wish for the pages', () => {
     it('is an address to begin with: login_hint, as text', async () => {
       const browser = scene.browser();
       await browser.get(shop.begin({ login_hint: 'ada@example.org' }).path);
-      expect(browser.form('form:has(input[name="password"])').querySelector('input[name="email"]')?.getAttribute('value')).to.equal(
-        'ada@example.org',
-      );
+      expect(
+        browser
+          .form('form:has(input[name="password"])')
+          .querySelector('input[name="email"]')
+          ?.getAttribute('value'),
+      ).to.equal('ada@example.org');
     });
   });
 });

@@ -26,10 +26,14 @@ describe('a signed authorization response (JARM)', () => {
 
     async function opened(response: unknown): Promise<{ payload: JWTPayload; alg: string }> {
       const { json } = await get(scene.node, '/.well-known/jwks.json');
-      const { payload, protectedHeader } = await jwtVerify(String(response), createLocalJWKSet(json as never), {
-        issuer: ISSUER,
-        audience: shop.client.clientId,
-      });
+      const { payload, protectedHeader } = await jwtVerify(
+        String(response),
+        createLocalJWKSet(json as never),
+        {
+          issuer: ISSUER,
+          audience: shop.client.clientId,
+        },
+      );
       return { payload, alg: protectedHeader.alg };
     }
 

@@ -54,7 +54,10 @@ describe('how strongly a person has to sign in (RFC 9470)', () => {
     const password = (browser: FormBrowser, { email, password: typed }: Person) =>
       browser.submit('form:has(input[name="password"])', { email, password: typed });
 
-    async function signedIn(parameters: Parameters, browser = scene.browser()): Promise<Record<string, unknown>> {
+    async function signedIn(
+      parameters: Parameters,
+      browser = scene.browser(),
+    ): Promise<Record<string, unknown>> {
       const request = shop.begin(parameters);
       await browser.get(request.path);
       if (browser.has('input[name="password"]')) {
@@ -64,7 +67,8 @@ describe('how strongly a person has to sign in (RFC 9470)', () => {
           fixed ? { password: person.password } : { email: person.email, password: person.password },
         );
       }
-      if (browser.has('input[name="code"]')) await browser.submit('form:has(input[name="code"])', { code: await code() });
+      if (browser.has('input[name="code"]'))
+        await browser.submit('form:has(input[name="code"])', { code: await code() });
       const { departure } = await walk(browser, undefined);
       const answer = await shop.redeem({ request, code: String(departure?.parameters.code) });
       expect(answer.status, `${answer.text} ${browser.describe()}`).to.equal(200);
@@ -102,7 +106,9 @@ describe('how strongly a person has to sign in (RFC 9470)', () => {
       expect(claimsOf((await single.redeem(first)).json.id_token).acr).to.equal(ACR_ONE_FACTOR);
       await browser.get(single.begin({ acr_values: ACR_TWO_FACTORS }).path);
       expect(browser.landing.departure, 'asked').to.equal(undefined);
-      const silent = await browser.window().get(single.begin({ acr_values: ACR_TWO_FACTORS, prompt: 'none' }).path);
+      const silent = await browser
+        .window()
+        .get(single.begin({ acr_values: ACR_TWO_FACTORS, prompt: 'none' }).path);
       expect(silent.departure?.parameters.error).to.equal('login_required');
 
       const strong = scene.browser();
@@ -114,13 +120,16 @@ describe('how strongly a person has to sign in (RFC 9470)', () => {
     });
 
     it('as an essential claim is a condition: unknown classes are refused (OpenID Connect Core §5.5.1.1)', async () => {
-      const essential = (acr: object): string => JSON.stringify({ id_token: { acr: { essential: true, ...acr } } });
+      const essential = (acr: object): string =>
+        JSON.stringify({ id_token: { acr: { essential: true, ...acr } } });
       const claims = await signedIn({ claims: essential({ value: ACR_TWO_FACTORS }) });
       expect(claims.acr).to.equal(ACR_TWO_FACTORS);
       const browser = scene.browser();
       for (const acr of [{ value: 'urn:unknown' }, { values: ['urn:unknown', 'urn:other'] }]) {
         const landing = await browser.get(shop.begin({ claims: essential(acr) }).path);
-        expect(landing.departure?.parameters.error, browser.describe()).to.equal('unmet_authentication_requirements');
+        expect(landing.departure?.parameters.error, browser.describe()).to.equal(
+          'unmet_authentication_requirements',
+        );
       }
       // A wish is none.
       const wished = await scene.relyingParty();

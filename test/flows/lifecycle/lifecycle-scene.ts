@@ -1,5 +1,11 @@
 import type { RequestFacts } from '../../../src/audit/events.js';
-import { deleteClient, disableClient, enableClient, type NewClientInput, updateClient } from '../../../src/clients/change-client.js';
+import {
+  deleteClient,
+  disableClient,
+  enableClient,
+  type NewClientInput,
+  updateClient,
+} from '../../../src/clients/change-client.js';
 import { type Access, openAccess } from '../../../src/oidc/people.js';
 import type { ListedSession } from '../../../src/oidc/sessions.js';
 import type { RunningServer } from '../../../src/server.js';
@@ -46,23 +52,30 @@ export class LifecycleScene {
     this.introspector = parts.introspector;
   }
 
-  static async open({
-    nodes = 2,
-    hasTimers = false,
-    ...options
-  }: LifecycleOptions): Promise<LifecycleScene> {
+  static async open({ nodes = 2, hasTimers = false, ...options }: LifecycleOptions): Promise<LifecycleScene> {
     const time = installMovedTime();
     const { clock, databaseClockOffset } = time;
     const cluster = new Cluster({ ...options, clock, databaseClockOffset });
-    for (let count = 0; count < nodes; count += 1) await cluster.start({ hasTimers });
-    const introspector = await seedWebClient(cluster);
-    const introspectors = [introspector.client.clientId];
-    await cluster.resourceServer({ introspectors });
-    await cluster.resourceServer({ introspectors, identifier: OPAQUE_RESOURCE, accessTokenFormat: 'opaque' });
-    const { database, nodeId, keys } = await cluster.operator();
-    const access = openAccess({ database, nodeId, keys });
-    const context = await peopleContext(cluster);
-    return new LifecycleScene({ cluster, context, access, time, introspector });
+    try {
+      for (let count = 0; count < nodes; count += 1) await cluster.start({ hasTimers });
+      const introspector = await seedWebClient(cluster);
+      const introspectors = [introspector.client.clientId];
+      await cluster.resourceServer({ introspectors });
+      await cluster.resourceServer({
+        introspectors,
+        identifier: OPAQUE_RESOURCE,
+        accessTokenFormat: 'opaque',
+      });
+      const { database, nodeId, keys } = await cluster.operator();
+      const access = openAccess({ database, nodeId, keys });
+      const context = await peopleContext(cluster);
+      return new LifecycleScene({ cluster, context, access, time, introspector });
+    } catch (error) {
+      // What does not come to be must not leave its time behind.
+      await cluster.close();
+      time.restore();
+      throw error;
+    }
   }
 
   node(index = 0): RunningServer {
@@ -93,7 +106,9 @@ export class LifecycleScene {
 
   browser(index?: number): FormBrowser {
     const pick = roundRobin(this.cluster.nodes);
-    return new FormBrowser({ pick: index === undefined ? pick : () => `http://127.0.0.1:${this.node(index).port}` });
+    return new FormBrowser({
+      pick: index === undefined ? pick : () => `http://127.0.0.1:${this.node(index).port}`,
+    });
   }
 
   /** The same browser, whose requests one node takes. */
@@ -128,7 +143,9 @@ export class LifecycleScene {
   }
 
   async refreshToken(party: RelyingParty, browser: FormBrowser, person: Person): Promise<string> {
-    const { json } = await this.tokens(party, browser, person, { scope: 'openid orders.read offline_access' });
+    const { json } = await this.tokens(party, browser, person, {
+      scope: 'openid orders.read offline_access',
+    });
     return String(json.refresh_token);
   }
 

@@ -89,7 +89,8 @@ describe('back-channel logout (requirement 84)', function () {
       await scene.tick();
       const [token = ''] = receiver.take();
       expect(decodeJwt(token)).to.not.have.property('nonce');
-      await party.verify(token).then(
+      // OpenID Connect Core §3.1.3.7: a client that sent one refuses an ID token without it.
+      await party.verify(token, { nonce: 'sent' }).then(
         claims => expect.fail(`taken for an ID token: ${JSON.stringify(claims)}`),
         () => undefined,
       );
@@ -97,7 +98,8 @@ describe('back-channel logout (requirement 84)', function () {
 
     const causes: Readonly<Record<string, (signed: SignedIn) => Promise<unknown>>> = {
       'an operator ends the session': endAll,
-      'the account is disabled': ({ person }) => disableUser(scene.context, { userId: person.user.id }, ACTING),
+      'the account is disabled': ({ person }) =>
+        disableUser(scene.context, { userId: person.user.id }, ACTING),
       'the account is locked': ({ person }) => lockUser(scene.context, { userId: person.user.id }, ACTING),
       'the account is deleted': ({ person }) => deleteUser(scene.context, { userId: person.user.id }, ACTING),
       'the password changes': ({ person }) =>
@@ -138,15 +140,15 @@ describe('back-channel logout (requirement 84)', function () {
       receiver.answer = () => (receiver.arrived.length < 4 ? 500 : 200);
       await endAll(await signedIn());
       await scene.tick();
-      const after = async (seconds: number): Promise<number> => {
+      const arrivedAfter = async (seconds: number): Promise<number> => {
         await scene.moveBy(seconds);
         return receiver.arrived.length;
       };
       // After 5, 10 and 20 s, and by chance up to half as much again.
-      expect([await after(0), await after(4), await after(4)]).to.deep.equal([1, 1, 2]);
-      expect([await after(9), await after(7)]).to.deep.equal([2, 3]);
-      expect([await after(19), await after(12)]).to.deep.equal([3, 4]);
-      expect(await after(3600), 'once it was taken').to.equal(4);
+      expect([await arrivedAfter(0), await arrivedAfter(4), await arrivedAfter(4)]).to.deep.equal([1, 1, 2]);
+      expect([await arrivedAfter(9), await arrivedAfter(7)]).to.deep.equal([2, 3]);
+      expect([await arrivedAfter(19), await arrivedAfter(12)]).to.deep.equal([3, 4]);
+      expect(await arrivedAfter(3600), 'once it was taken').to.equal(4);
       const tokens = receiver.take().map(token => decodeJwt(token));
       expect(new Set(tokens.map(({ jti }) => jti))).to.have.property('size', 4);
       expect(new Set(tokens.map(({ sid }) => sid))).to.have.property('size', 1);

@@ -58,7 +58,11 @@ function others({ scene, party }: Held): RelyingParty[] {
   return scene.cluster.nodes.slice(1).map((_node, index) => scene.at(party, index + 1));
 }
 
-async function worst(held: Held, dead: Outcome, ask: (party: RelyingParty) => Promise<Outcome>): Promise<Outcome> {
+async function worst(
+  held: Held,
+  dead: Outcome,
+  ask: (party: RelyingParty) => Promise<Outcome>,
+): Promise<Outcome> {
   const outcomes = await Promise.all(others(held).map(party => until(dead, () => ask(party))));
   return outcomes.find(outcome => outcome !== dead) ?? dead;
 }
@@ -223,7 +227,9 @@ export const PATHS: readonly Path[] = [
 
 /** Answers about tokens may be a second old; everything else is decided by what is true at that moment. */
 const ANSWERED: ReadonlySet<string> = new Set(
-  PATHS.map(({ name }) => name).filter(name => name.startsWith('introspection') || name.startsWith('userinfo')),
+  PATHS.map(({ name }) => name).filter(
+    name => name.startsWith('introspection') || name.startsWith('userinfo'),
+  ),
 );
 
 export type Change = (person: Person, parties: readonly RelyingParty[]) => Promise<void>;

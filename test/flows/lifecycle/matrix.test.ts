@@ -158,7 +158,7 @@ const ROWS: readonly Row[] = [
   {
     // Requirement 51: what was granted for the person's absence goes on, and nothing else does.
     title: 'session ended',
-    change: scene => async (person) => {
+    change: scene => async person => {
       await scene.access.sessions.endAll(person.user.id, ACTING);
     },
     leadsTo: { ...PERSON_GONE, 'refresh with offline_access': 'token' },

@@ -82,10 +82,12 @@ describe('simultaneous and lost refreshes', function () {
         const last = answers.filter((answer, which) => which % 2 === 1 && answer.status === 200).at(-1);
         const after = await party.refresh(String(last?.json.refresh_token));
         expect(after.status).to.equal(live === 1 ? 200 : 400);
-        token = live === 1 ? String(after.json.refresh_token) : await scene.refreshToken(party, browser, person);
+        token =
+          live === 1 ? String(after.json.refresh_token) : await scene.refreshToken(party, browser, person);
         await scene.tick();
       }
-      if (isLongRun()) figure(`${name}: of ${fewer} mixed rounds ${ends.alive} families lived, ${ends.dead} died`);
+      if (isLongRun())
+        figure(`${name}: of ${fewer} mixed rounds ${ends.alive} families lived, ${ends.dead} died`);
     });
 
     it(`${fewer} answers that are lost after the commit sign nobody out: the retry gets the same successor (requirement 47)`, async () => {
@@ -116,7 +118,9 @@ describe('simultaneous and lost refreshes', function () {
       for (let kill = 0; kill < kills; kill += 1) {
         const { child, port } = await startDyingNode();
         const there = new RelyingParty([{ port }], party.client);
-        const died = new Promise<string | null>(resolve => child.once('exit', (_code, signal) => resolve(signal)));
+        const died = new Promise<string | null>(resolve =>
+          child.once('exit', (_code, signal) => resolve(signal)),
+        );
         expect(await there.refresh(token).catch(() => undefined)).to.equal(undefined);
         expect(await died).to.equal('SIGKILL');
         expect(await liveTokens(party), 'it had committed').to.equal(1);

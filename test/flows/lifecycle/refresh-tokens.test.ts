@@ -46,12 +46,17 @@ describe('a refresh token', function () {
 
     /** Whether the grant's tokens are good, as another node says. */
     async function isActive(token: unknown): Promise<boolean> {
-      const { json } = await scene.at(scene.introspector, 1).ask('/oauth2/introspect', { token: String(token) });
+      const { json } = await scene
+        .at(scene.introspector, 1)
+        .ask('/oauth2/introspect', { token: String(token) });
       return json.active === true;
     }
 
     it('of a public client is another one after each use (requirement 44)', async () => {
-      const spa = await scene.client({ authMethod: 'none', grantTypes: ['authorization_code', 'refresh_token'] });
+      const spa = await scene.client({
+        authMethod: 'none',
+        grantTypes: ['authorization_code', 'refresh_token'],
+      });
       const chain = [await begin(spa)];
       for (let use = 0; use < 4; use += 1) chain.push(successor(await spa.refresh(chain.at(-1))));
       expect(new Set(chain)).to.have.property('size', 5);
@@ -127,7 +132,10 @@ describe('a refresh token', function () {
       const token = await begin();
       const other = await scene.client();
       refused(await other.refresh(token));
-      const spa = await scene.client({ authMethod: 'none', grantTypes: ['authorization_code', 'refresh_token'] });
+      const spa = await scene.client({
+        authMethod: 'none',
+        grantTypes: ['authorization_code', 'refresh_token'],
+      });
       refused(await spa.refresh(token));
       successor(await party.refresh(token));
     });
@@ -195,7 +203,11 @@ describe('a refresh token', function () {
       const { clientId } = client.client;
       const { database, nodeId } = scene.context;
       const grantTypes = ['authorization_code'] as const;
-      await updateClient({ database, nodeId, config: scene.cluster.config }, { clientId, grantTypes }, OPERATOR);
+      await updateClient(
+        { database, nodeId, config: scene.cluster.config },
+        { clientId, grantTypes },
+        OPERATOR,
+      );
       const { status, json } = await scene.at(client, 1).refresh(token);
       expect([status, json.error]).to.deep.equal([400, 'unauthorized_client']);
     });
@@ -203,7 +215,9 @@ describe('a refresh token', function () {
     it('of a client that was disabled stays dead when the client is enabled again', async () => {
       const client = await scene.client();
       const browser = scene.browser();
-      const { json } = await scene.tokens(client, browser, person, { scope: 'openid orders.read offline_access' });
+      const { json } = await scene.tokens(client, browser, person, {
+        scope: 'openid orders.read offline_access',
+      });
       await scene.disable(client);
       await scene.enable(client);
       await scene.tick();
@@ -236,7 +250,10 @@ describe('a refresh token', function () {
       refused(await scene.at(party, 1).refresh(theirs));
       successor(await scene.at(party, 1).refresh(mine));
       const silent = { prompt: 'none', scope: 'openid orders.read' };
-      for (const [browser, error] of [[here, undefined], [there, 'login_required']] as const) {
+      for (const [browser, error] of [
+        [here, undefined],
+        [there, 'login_required'],
+      ] as const) {
         const { departure } = await browser.get(party.attempt(silent).url);
         expect(departure?.parameters.error).to.equal(error);
       }

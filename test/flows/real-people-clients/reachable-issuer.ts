@@ -28,7 +28,12 @@ export class ReachableIssuer {
     const issuer = `http://localhost:${port}`;
     const cluster = new Cluster({
       url: database.url,
-      env: { CLAVIGER_ISSUER: issuer, CLAVIGER_HTTP_PORT: String(port) },
+      env: {
+        CLAVIGER_ISSUER: issuer,
+        CLAVIGER_HTTP_PORT: String(port),
+        // The clients that are told of a sign-out listen here, too.
+        CLAVIGER_OUTBOUND_ALLOWED_NETWORKS: '127.0.0.0/8',
+      },
     });
     await cluster.start();
     const person = await seedUser(cluster, { profile: { name: 'Ada Example' } });
