@@ -97,7 +97,7 @@ export class AccessEnding {
         if (grantId !== undefined) kept.add(grantId);
       }
     }
-    for (const { sessionId } of await this.#sessions.listLive(trx, userId, now)) {
+    for (const sessionId of await this.#sessions.listLiveIds(trx, userId, now)) {
       if (sessionId !== exceptSessionId) await this.endSession(trx, sessionId, { now, actor, facts });
     }
     await this.revokeGrants(trx, { accountId: userId }, now, kept);

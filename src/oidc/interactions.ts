@@ -51,6 +51,8 @@ export interface InteractionsParts {
   readonly artifacts: ArtifactStore;
   readonly resources: RecordCache<ResourceServer>;
   readonly identityScopes: readonly string[];
+  /** Names of all claims that there are. */
+  readonly claims: readonly string[];
   readonly current: () => CurrentProvider;
 }
 
@@ -73,11 +75,13 @@ const STEP = 'SignInStep';
 export class Interactions {
   readonly #parts: InteractionsParts;
   readonly #identityScopes: ReadonlySet<string>;
+  readonly #claims: ReadonlySet<string>;
   readonly #consents = new ConsentStore();
 
   constructor(parts: InteractionsParts) {
     this.#parts = parts;
     this.#identityScopes = new Set(parts.identityScopes);
+    this.#claims = new Set(parts.claims);
   }
 
   /** Undefined: expired, done, or begun in another browser (its cookie is bound to this address). */
@@ -102,7 +106,11 @@ export class Interactions {
       demandsSecondFactor: demandedRank(requestedAcrs(params)) === 2,
       isSignUp: prompt.name === 'create',
       expiresAt: interaction.exp * 1000,
-      access: await requestedAccess(record, params, this.#identityScopes, this.#parts.resources),
+      access: await requestedAccess(record, params, {
+        identityScopes: this.#identityScopes,
+        claims: this.#claims,
+        servers: this.#parts.resources,
+      }),
       formActions: formActionOf(params.redirect_uri),
     };
   }
@@ -127,11 +135,14 @@ export class Interactions {
       commit((trx, now) => assertUnchanged(trx, login.userId, login.since ?? now));
       commit(trx => this.#parts.artifacts.destroy(trx, STEP, pending.uid));
       const { userId: accountId, amr, acr } = login;
+      // OpenID Connect Core §2, auth_time: now. The core would take the time of each later step of the interaction,
+      // so that a consent page left open for an hour would make a session young again.
+      const ts = Math.floor((await this.#parts.database.now()) / 1000);
       // Somebody else: the session that ends now takes its grants along, and what hangs on them.
       if (interaction.session?.accountId !== accountId) interaction.grantId = undefined;
       return {
         ...interaction.lastSubmission,
-        login: { accountId, amr: [...amr], acr },
+        login: { accountId, amr: [...amr], acr, ts },
         ...(pending.isSignUp ? { create: {} } : {}),
       };
     });

@@ -5,7 +5,7 @@ import type { RecordCache } from '../database/record-cache.js';
 import { Outbox } from '../delivery/outbox.js';
 import type { ResourceServer } from '../resources/resource-server.js';
 import type { User } from '../users/user.js';
-import { identityScopes } from './accounts.js';
+import { identityScopes, supportedClaims } from './accounts.js';
 import { ArtifactStore } from './artifact-store.js';
 import { BackchannelAuthentication } from './backchannel-authentication.js';
 import { Consents } from './consents.js';
@@ -75,6 +75,7 @@ export function openPeople(
       artifacts,
       resources,
       identityScopes: scopes,
+      claims: supportedClaims(config),
       current,
     }),
     sessions: new Sessions({ config, database, nodeId, artifacts, users, ending }, current),

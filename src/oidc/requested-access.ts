@@ -27,12 +27,13 @@ function words(value: unknown): string[] {
   return typeof value === 'string' ? value.split(' ').filter(word => word !== '') : [];
 }
 
-function requestedClaims(params: Params): string[] {
+/** Those that exist (OpenID Connect Core §5.5): anybody can write words of his own into the link of a client. */
+function requestedClaims(params: Params, known: ReadonlySet<string>): string[] {
   if (typeof params.claims !== 'string') return [];
   const { userinfo = {}, id_token: idToken = {} } = JSON.parse(params.claims) as Record<string, object>;
   const protocol = new Set(['sub', 'sid', 'auth_time', 'acr', 'amr', 'iss']);
   return [...new Set([...Object.keys(userinfo), ...Object.keys(idToken)])].filter(
-    name => !protocol.has(name),
+    name => known.has(name) && !protocol.has(name),
   );
 }
 
@@ -40,8 +41,15 @@ function requestedClaims(params: Params): string[] {
 export async function requestedAccess(
   client: ClientRecord,
   params: Params,
-  identityScopes: ReadonlySet<string>,
-  servers: RecordCache<ResourceServer>,
+  {
+    identityScopes,
+    claims,
+    servers,
+  }: {
+    readonly identityScopes: ReadonlySet<string>;
+    readonly claims: ReadonlySet<string>;
+    readonly servers: RecordCache<ResourceServer>;
+  },
 ): Promise<RequestedAccess> {
   const scopes = [...new Set(words(params.scope))];
   const identifiers = Array.isArray(params.resource) ? params.resource : [params.resource];
@@ -62,7 +70,7 @@ export async function requestedAccess(
   const oidcScopes = scopes.filter(scope => identityScopes.has(scope));
   return {
     oidcScopes,
-    claims: requestedClaims(params),
+    claims: requestedClaims(params, claims),
     resources,
     isOffline: oidcScopes.includes('offline_access') || client.alwaysIssueRefreshToken,
   };

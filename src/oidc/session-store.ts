@@ -70,6 +70,15 @@ export class SessionStore {
     return rows.map(summaryOf);
   }
 
+  /** All of them: whoever ends them must not leave one behind those that a page has room for. */
+  async listLiveIds(on: Queryable, userId: string, now: number): Promise<string[]> {
+    const rows = await on('sessions')
+      .where({ user_id: userId, ended_at: null })
+      .where('expires_at', '>', now)
+      .select('session_id');
+    return rows.map(row => String(row.session_id));
+  }
+
   async sweep(trx: Transaction, before: number): Promise<number> {
     return trx('sessions').where('expires_at', '<=', before).delete();
   }

@@ -101,7 +101,7 @@ export class SessionList {
     return database.transaction(async trx => {
       const now = await database.now(trx);
       let ended = 0;
-      for (const { sessionId } of await this.#store.listLive(trx, userId, now)) {
+      for (const sessionId of await this.#store.listLiveIds(trx, userId, now)) {
         if (sessionId === exceptSessionId) continue;
         if (await ending.endSession(trx, sessionId, { now, ...acting })) ended += 1;
       }

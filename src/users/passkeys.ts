@@ -1,13 +1,9 @@
-import {
-  type AuthenticationResponseJSON,
-  type AuthenticatorTransportFuture,
-  generateAuthenticationOptions,
-  generateRegistrationOptions,
-  type PublicKeyCredentialCreationOptionsJSON,
-  type PublicKeyCredentialRequestOptionsJSON,
-  type RegistrationResponseJSON,
-  verifyAuthenticationResponse,
-  verifyRegistrationResponse,
+import type {
+  AuthenticationResponseJSON,
+  AuthenticatorTransportFuture,
+  PublicKeyCredentialCreationOptionsJSON,
+  PublicKeyCredentialRequestOptionsJSON,
+  RegistrationResponseJSON,
 } from '@simplewebauthn/server';
 import { AppError } from '../errors.js';
 import type { Limiter } from '../rate-limits/limiter.js';
@@ -36,6 +32,11 @@ const store = new PasskeyStore();
 const factors = new FactorStore();
 const devices = new KnownDeviceStore();
 
+/** It reads certificates and ASN.1, which takes a third of a server's start: loaded when somebody has a passkey in hand. */
+function webAuthn() {
+  return import('@simplewebauthn/server');
+}
+
 /** WebAuthn §4, RP ID: the host of the issuer, from configuration; a Host header must not choose it. */
 function relyingParty({ config }: PeopleContext): { readonly rpID: string; readonly origin: string } {
   const { hostname, origin } = new URL(config.issuer);
@@ -48,6 +49,7 @@ export async function passkeyRegistration(
   user: Pick<User, 'id' | 'email' | 'profile'>,
 ): Promise<PublicKeyCredentialCreationOptionsJSON> {
   const present = await context.database.read(on => store.list(on, user.id));
+  const { generateRegistrationOptions } = await webAuthn();
   return generateRegistrationOptions({
     rpName: context.config.branding.name,
     rpID: relyingParty(context).rpID,
@@ -112,6 +114,7 @@ export async function passkeyQuestion(
 ): Promise<PublicKeyCredentialRequestOptionsJSON> {
   const { userId, mustVerifyUser = false } = question;
   const present = userId === undefined ? [] : await context.database.read(on => store.list(on, userId));
+  const { generateAuthenticationOptions } = await webAuthn();
   return generateAuthenticationOptions({
     rpID: relyingParty(context).rpID,
     challenge: bytesOf(newChallenge()),
@@ -215,6 +218,7 @@ async function readRegistration(
   const response = readJson(text) as RegistrationResponseJSON | undefined;
   if (response === undefined) return undefined;
   const { rpID, origin } = relyingParty(context);
+  const { verifyRegistrationResponse } = await webAuthn();
   const { registrationInfo } = await orUnverified(() =>
     verifyRegistrationResponse({
       response,
@@ -243,6 +247,7 @@ async function verifiedAnswer(
   passkey: Passkey,
 ) {
   const { rpID, origin } = relyingParty(context);
+  const { verifyAuthenticationResponse } = await webAuthn();
   const answer = await orUnverified(() =>
     verifyAuthenticationResponse({
       response,

@@ -76,6 +76,8 @@ export interface PasskeyAttempt {
   readonly facts: RequestFacts;
   /** As a second factor of this person; otherwise the passkey says who it is. */
   readonly userId?: string | undefined;
+  /** A passkey was the first factor, too. */
+  readonly mustVerifyUser?: boolean | undefined;
   readonly demandsSecondFactor?: boolean | undefined;
 }
 
@@ -170,6 +172,10 @@ export class SignIn {
     const user = await this.#find(proof.userId);
     if (user === undefined || !isActive(user)) {
       return this.#refused([user === undefined ? 'unknown_account' : inactiveReason(user), user?.id], facts);
+    }
+    // NIST SP 800-63B-4 §2.2: two factors are of two kinds. A found key, held twice, is one.
+    if (attempt.mustVerifyUser === true && !proof.isUserVerified) {
+      return this.#refused(['user_not_verified', user.id], facts);
     }
     // RFC 8176: proof of possession; `user` when the authenticator asked for a finger, a face or a PIN.
     const amr = proof.isUserVerified ? ['pop', 'user'] : ['pop'];

@@ -24,8 +24,12 @@ export class PasskeyQuestions {
   }
 
   /** @returns PublicKeyCredentialRequestOptionsJSON for the page's script. */
-  async ask(ctx: Context, pending: PendingInteraction, userId?: string): Promise<string> {
-    const options = await passkeyQuestion(this.#context, { userId });
+  async ask(
+    ctx: Context,
+    pending: PendingInteraction,
+    question: Parameters<typeof passkeyQuestion>[1] = {},
+  ): Promise<string> {
+    const options = await passkeyQuestion(this.#context, question);
     const now = await this.#context.database.now();
     const sealed = sealChallenge(this.#context.envelope, options.challenge, pending.uid, now);
     ctx.cookies.set(this.#cookie, sealed, {

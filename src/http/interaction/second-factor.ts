@@ -63,6 +63,7 @@ export class SecondFactorPages {
             challenge,
             facts: factsOf(ctx),
             userId: step.userId,
+            mustVerifyUser: isPossession(step),
           });
     await this.#judge(ctx, pending, step, answer, 'passkey');
   }
@@ -123,7 +124,10 @@ export class SecondFactorPages {
           .map(each => ({ way: each, url: `${action}?way=${each}` })),
         recoveryCodesLeft: factors.recoveryCodesLeft,
         trustDeviceFor: this.#parts.config.users.trustDeviceFor,
-        passkeyOptions: way === 'passkey' ? await this.#passkeys.ask(ctx, pending, user.id) : undefined,
+        passkeyOptions:
+          way === 'passkey'
+            ? await this.#passkeys.ask(ctx, pending, { userId: user.id, mustVerifyUser: isPossession(step) })
+            : undefined,
         cancelUrl: pathOf(pending, 'switch'),
         faults,
       },
@@ -136,6 +140,11 @@ export class SecondFactorPages {
     if (user === undefined || !isActive(user)) throw expired();
     return user;
   }
+}
+
+/** Something one has was shown already: the same again adds nothing (a security key that asks for no PIN). */
+function isPossession({ amr }: UnderWay): boolean {
+  return amr.includes('pop');
 }
 
 /** The most usual first. */

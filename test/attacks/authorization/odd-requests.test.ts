@@ -113,7 +113,16 @@ describe('an odd authorization request', () => {
     });
 
     it('gives every parameter once: a second value is refused', async () => {
-      for (const name of ['state', 'scope', 'response_type', 'code_challenge', 'nonce', 'prompt', 'claims', 'max_age']) {
+      for (const name of [
+        'state',
+        'scope',
+        'response_type',
+        'code_challenge',
+        'nonce',
+        'prompt',
+        'claims',
+        'max_age',
+      ]) {
         const path = `${shop.begin({ nonce: 'n', prompt: 'login', claims: '{}', max_age: '1' }).path}&${name}=x`;
         const answer = await ask(scene.node, path);
         expect(answer.headers.get('location') ?? '', name).to.not.include('/interaction/');
@@ -136,7 +145,10 @@ describe('an odd authorization request', () => {
       const request = shop.begin({ prompt: 'login', scope: 'openid email orders.read' });
       await browser.get(request.path);
       await browser.follow('a[href$="/sign-in"]');
-      await browser.submit('form:has(input[name="password"])', { email: other.email, password: other.password });
+      await browser.submit('form:has(input[name="password"])', {
+        email: other.email,
+        password: other.password,
+      });
       // The other one has not allowed anything.
       if (browser.has('form[action*="/logout"]')) await browser.submit('form');
       expect(browser.has('button[value="allow"]'), browser.describe()).to.equal(true);

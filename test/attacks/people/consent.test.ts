@@ -21,7 +21,7 @@ describe('a link that somebody made for a client of ours', () => {
 
     it('does not bring its own words to the consent page as names of claims, and leaves none in the database', async () => {
       const claims = JSON.stringify({
-        userinfo: { email: null, [WORDS]: null, name: 'not an object' },
+        userinfo: { email: null, [WORDS]: null },
         id_token: JSON.parse('{"__proto__":null,"constructor":null}'),
       });
       const browser = await people.atSignIn(shop, { claims });

@@ -54,7 +54,7 @@ describe('requests of clients elsewhere, on the account pages (OpenID Connect CI
     it('are told by mail, shown with their message, and approved: the client gets its tokens by polling', async () => {
       const email = await person();
       await world.mails();
-      const id = await ask(email, { binding_message: 'W4SCT' });
+      const id = await ask(email, { binding_message: 'W4SCT', acr_values: ACR_ONE_FACTOR });
       const [mail] = await world.mails();
       expect(mail).to.include({ mail: 'backchannel-request', to: email });
       const browser = world.browser();

@@ -91,6 +91,8 @@ export class LifecycleScene {
   client(input: Partial<NewClientInput> = {}): Promise<RelyingParty> {
     return seedWebClient(this.cluster, {
       grantTypes: ['authorization_code', 'refresh_token', DEVICE, CIBA],
+      // Much is issued here, and RSA would take most of the time.
+      idTokenSignedResponseAlg: 'ES256',
       resources: [
         { identifier: RESOURCE, scopes: ['orders.read', 'orders.write'], isDefault: true },
         { identifier: OPAQUE_RESOURCE, scopes: ['orders.read', 'orders.write'] },

@@ -39,6 +39,7 @@ describe('back-channel logout (requirement 84)', function () {
       receiver = await LogoutReceiver.open();
       party = await scene.client({
         isFirstParty: true,
+        idTokenSignedResponseAlg: 'RS256',
         backchannelLogoutUri: receiver.url,
         backchannelLogoutSessionRequired: true,
       });
