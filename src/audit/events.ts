@@ -47,7 +47,6 @@ export const AUDIT_EVENTS = [
   'sign_in.succeeded',
   'sign_in.refused',
   'sign_in.throttled',
-  'session.started',
   'session.ended',
   'authorization.granted',
   'authorization.refused',

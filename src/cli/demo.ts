@@ -115,7 +115,7 @@ function curlLine(tokenEndpoint: string, facts: DemoFacts): string {
 }
 
 function performLine({ issuer, redirect_client, resource, scope }: DemoFacts): string {
-  const asked = `--scope openid ${scope} --resource ${resource}`;
+  const asked = `--scope openid email ${scope} --resource ${resource}`;
   return `npx claviger perform code --issuer ${issuer} --client-id ${redirect_client.client_id} --public ${asked}`;
 }
 

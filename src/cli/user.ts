@@ -311,7 +311,12 @@ export function userCommands(program: Command, cli: Cli): void {
   noun
     .command(`unlock ${reference}`)
     .description('no longer suspect; pauses after too many failures end, too')
-    .action(stateChange(cli, unlockUser, { would: 'would be unlocked, and pauses would end.', done: 'It can sign in again.' }));
+    .action(
+      stateChange(cli, unlockUser, {
+        would: 'would be unlocked, and pauses would end.',
+        done: 'It can sign in again.',
+      }),
+    );
 
   destructive(noun.command(`delete ${reference}`))
     .description('remove the account with everything about the person')

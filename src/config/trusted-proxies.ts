@@ -27,7 +27,8 @@ export function proxyProblem(entry: string): string | undefined {
   const malformed = networkProblem(entry);
   if (malformed !== undefined) return malformed;
   // Trusting every peer lets any caller choose the address that limits and audit records see.
-  if (readNetwork(entry)?.prefix === 0) return `has ${entry}, which trusts everyone; name the addresses of your proxies.`;
+  if (readNetwork(entry)?.prefix === 0)
+    return `has ${entry}, which trusts everyone; name the addresses of your proxies.`;
   return undefined;
 }
 

@@ -5,7 +5,6 @@ export const ACTIVITY_EVENTS = [
   'sign_in.succeeded',
   'sign_in.refused',
   'sign_in.throttled',
-  'session.started',
   'session.ended',
   'authorization.granted',
   'authorization.refused',

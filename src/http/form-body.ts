@@ -62,6 +62,8 @@ export function parseForm(body: string): Form {
   if (count > MOST_FIELDS) throw refused(400);
   for (const [name, value] of new URLSearchParams(body)) {
     if (name.length > LONGEST_NAME) throw refused(400);
+    // No browser sends it, and PostgreSQL fails at it, which would look like a fault of ours.
+    if (value.includes('\0')) throw refused(400);
     const values = fields.get(name);
     if (values === undefined) fields.set(name, [value]);
     else if (REPEATABLE.has(name)) values.push(value);

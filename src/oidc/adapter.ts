@@ -106,8 +106,19 @@ export class ArtifactAdapter implements Adapter {
     );
   }
 
+  /** The core asks once for each kind of token; one tombstone ends them all. */
   async revokeByGrantId(grantId: string): Promise<void> {
-    await this.#operate((trx, now) => this.#options.artifacts.revokeByGrantId(trx, grantId, now));
+    const { artifacts } = this.#options;
+    const unit = currentUnit();
+    const handle = artifacts.grantHandle(grantId);
+    if (unit?.revokedGrants.has(handle) === true) return;
+    unit?.revokedGrants.add(handle);
+    await this.#operate((trx, now) => artifacts.revokeByGrantId(trx, grantId, now));
+  }
+
+  async #isOutdated({ clientId, iat }: ArtifactPayload): Promise<boolean> {
+    const facts = { jti: '', clientId: String(clientId), iat: Number(iat) };
+    return this.#options.database.read(on => revoked.isRevoked(on, facts));
   }
 
   async #isOutdated({ clientId, iat }: ArtifactPayload): Promise<boolean> {

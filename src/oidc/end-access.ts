@@ -20,12 +20,14 @@ export interface Ending {
   readonly now: number;
   readonly actor: Actor;
   readonly facts?: RequestFacts | undefined;
+  /** In this transaction already. */
+  readonly areClientsTold?: boolean | undefined;
 }
 
 interface SessionAuthorization {
   readonly sid?: string;
   readonly grantId?: string;
-  /** Set by the core for grants that outlive their session (offline_access). */
+  /** Set by the core for grants whose tokens do not expire with their session. */
   readonly persistsLogout?: boolean;
 }
 
@@ -54,10 +56,12 @@ export class AccessEnding {
     if (summary === undefined || !(await this.#sessions.end(trx, sessionId, ending.now))) return false;
     const session = await artifacts.findSession(trx, sessionId);
     await artifacts.destroySession(trx, sessionId);
-    for (const [clientId, { sid, grantId, persistsLogout }] of Object.entries(authorizationsOf(session))) {
-      if (grantId !== undefined && persistsLogout !== true) {
+    for (const [clientId, authorization] of Object.entries(authorizationsOf(session))) {
+      const { sid, grantId } = authorization;
+      if (grantId !== undefined && !(await this.#isForAbsence(trx, grantId, authorization))) {
         await artifacts.revokeByGrantId(trx, grantId, ending.now);
       }
+      if (ending.areClientsTold === true) continue;
       await this.notifyClient(trx, clientId, summary.userId, sid, ending.now);
     }
     await this.#takeAnswersBack(trx, summary, ending.now);
@@ -71,6 +75,18 @@ export class AccessEnding {
     } as const;
     await appendAuditEvents(database, trx, [event], nodeId, ending.now);
     return true;
+  }
+
+  /** OpenID Connect Core §11: the person has allowed this for when they are not there, so it outlives the sign-out. */
+  async #isForAbsence(
+    trx: Transaction,
+    grantId: string,
+    { persistsLogout }: SessionAuthorization,
+  ): Promise<boolean> {
+    if (persistsLogout !== true) return false;
+    const grant = await this.#parts.artifacts.find(trx, 'Grant', grantId);
+    const { scope = '' } = (grant?.openid ?? {}) as { readonly scope?: string };
+    return scope.split(' ').includes('offline_access');
   }
 
   /** What was confirmed in a session for a client elsewhere, and that client has not fetched yet (CIBA). */

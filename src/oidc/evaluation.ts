@@ -11,7 +11,7 @@ import type { Metrics } from '../metrics.js';
 import type { RecordOf } from './client-adapter.js';
 import type { CorePages } from './core-pages.js';
 import { answerOrigin } from './cors.js';
-import { auditEventOf } from './events.js';
+import { auditEventOf, revokedGrantEvents } from './events.js';
 import { formActionOf } from './form-actions.js';
 import { isPagePath } from './page-sources.js';
 import { POLL_EVERY } from './polling.js';
@@ -137,6 +137,7 @@ export class Evaluation {
     completeAnswer(ctx);
     const event = auditEventOf(ctx, unit, facts);
     if (event !== undefined) unit.events.push(event);
+    if (unit.revokedGrants.size > 0) unit.events.push(...revokedGrantEvents(ctx, unit, facts));
     if (unit.operations.length === 0 && unit.events.length === 0) return undefined;
     return this.#commit(ctx, unit, facts);
   }

@@ -94,7 +94,7 @@ export function auditEventOf(
   if (isRefused) {
     return {
       ...common,
-      event: REFUSED[route],
+      event: isReuse(unit.refusal) ? 'refresh_token.reused' : REFUSED[route],
       outcome: 'refused',
       resource: claimedResource(oidc.params?.resource),
       detail: { ...refusalDetail(unit.refusal), grant_type: claimedGrantType(oidc.params?.grant_type) },
@@ -125,6 +125,33 @@ export function auditEventOf(
     };
   }
   return { ...common, event: 'token.revoked', outcome: 'success', subject: unit.revoked };
+}
+
+/** A grant that ended with this request: revoked by its client, or given away by a replay (RFC 6749 §4.1.2). */
+export function revokedGrantEvents(
+  { oidc }: Partial<Pick<KoaContextWithOIDC, 'oidc'>>,
+  unit: UnitOfWork,
+  { ip, userAgent, requestId }: RequestFacts,
+): AuditEvent[] {
+  if (oidc === undefined) return [];
+  const clientId = oidc.client?.clientId;
+  const isClient = unit.credentialId !== undefined && clientId !== undefined;
+  return [...unit.revokedGrants].map(subject => ({
+    event: 'grant.revoked',
+    outcome: 'success',
+    actor: isClient ? `client:${clientId}` : personOrNobody(oidc),
+    subject,
+    clientId,
+    userId: personOf(oidc),
+    ip,
+    userAgent,
+    requestId,
+  }));
+}
+
+/** The core's own words for the one refusal that tells of a thief. */
+function isReuse(refusal: unknown): boolean {
+  return (refusal as { error_detail?: unknown } | undefined)?.error_detail === 'refresh token already used';
 }
 
 /** A page shown again (no code typed, say) is no refusal; the answer to it will be told. */

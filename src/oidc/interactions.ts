@@ -3,6 +3,7 @@ import type { RequestFacts } from '../audit/events.js';
 import type { ClientRecord } from '../clients/client.js';
 import type { Database, Transaction } from '../database/connect.js';
 import type { RecordCache } from '../database/record-cache.js';
+import { ACCOUNT_CLIENT_ID } from '../protocol.js';
 import type { ResourceServer } from '../resources/resource-server.js';
 import { type ArtifactPayload, type ArtifactStore, lostRace } from './artifact-store.js';
 import { ConsentStore, type GrantedAccess } from './consent-store.js';
@@ -161,7 +162,10 @@ export class Interactions {
       addAccess(grant, whole);
       rejectRest(grant, pending.access, whole);
       const grantId = await grant.save();
-      commit((trx, now) => this.#consents.save(trx, userId, clientId, whole, now));
+      // The client of the account pages is in no table; anybody can make a link with which it asks (prompt=consent).
+      if (clientId !== ACCOUNT_CLIENT_ID) {
+        commit((trx, now) => this.#consents.save(trx, userId, clientId, whole, now));
+      }
       currentUnit()?.events.push({
         event: 'consent.granted',
         outcome: 'success',

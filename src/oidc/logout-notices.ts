@@ -22,24 +22,27 @@ interface LogoutSession {
 export function installLogoutNotices(
   provider: Provider,
   recordOf: RecordOf,
-  { ending, artifacts }: { readonly ending: AccessEnding; readonly artifacts: ArtifactStore },
+  parts: { readonly ending: AccessEnding; readonly artifacts: ArtifactStore },
 ): void {
   const client = provider.Client.prototype as unknown as LogoutClient;
   client.backchannelLogout = async function (this: LogoutClient, userId, sid): Promise<void> {
     const { clientId } = recordOf(this as unknown as Client);
-    currentUnit()?.operations.push((trx, now) => ending.notifyClient(trx, clientId, userId, sid, now));
+    currentUnit()?.operations.push((trx, now) => parts.ending.notifyClient(trx, clientId, userId, sid, now));
   };
 
   const session = provider.Session.prototype as unknown as LogoutSession;
   const { destroy } = session;
   session.destroy = async function (this: LogoutSession): Promise<void> {
-    await destroy.call(this);
     const { uid, accountId } = this;
-    if (accountId === undefined) return;
     const unit = currentUnit();
-    unit?.operations.push(async (trx, now) => {
+    if (accountId !== undefined && unit !== undefined) {
       const { facts } = unit;
-      await ending.endSession(trx, artifacts.sessionHandle(uid), { now, actor: `user:${accountId}`, facts });
-    });
+      // Before the core deletes it: what the session holds is needed to end all of it.
+      unit.operations.push(async (trx, now) => {
+        const ending = { now, actor: `user:${accountId}`, facts, areClientsTold: true } as const;
+        await parts.ending.endSession(trx, parts.artifacts.sessionHandle(uid), ending);
+      });
+    }
+    await destroy.call(this);
   };
 }

@@ -34,7 +34,10 @@ export function restoreOfflineAccess(oidc: object, scope: string | undefined): s
   return scopes.includes('offline_access') ? scope : [...scopes, 'offline_access'].join(' ');
 }
 
-/** Whether a refresh token is issued; one that the person was not asked about ends with their session. */
+/**
+ * Whether what is issued outlives a session that expires: the person agreed to it, or the operator decided so for the
+ * client. A session that somebody ends takes the second kind with it.
+ */
 export function asksOffline(client: ClientRecord, scopes: ReadonlySet<string>): boolean {
   return client.alwaysIssueRefreshToken || scopes.has('offline_access');
 }

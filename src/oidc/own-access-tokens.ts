@@ -61,7 +61,6 @@ function payloadOf(
   claims: OwnAccessToken,
   grant: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> {
-  const { claims: requested = [] } = (grant.openid ?? {}) as { claims?: string[] };
   const cnf = (claims.cnf ?? {}) as { jkt?: unknown };
   return {
     jti: claims.jti,
@@ -72,7 +71,7 @@ function payloadOf(
     grantId: grant.jti,
     scope: claims.scope,
     jkt: cnf.jkt,
-    claims: { userinfo: Object.fromEntries(requested.map(name => [name, null])) },
+    claims: { userinfo: Object.fromEntries((claims.userinfo_claims ?? []).map(name => [name, null])) },
   };
 }
 

@@ -128,8 +128,8 @@ export function buildProvider(parts: ProviderParts, jwks: { keys: unknown[] }): 
     conformIdTokenClaims: true,
     issueRefreshToken: (_ctx, client, source) =>
       client.grantTypeAllowed('refresh_token') && asksOffline(recordOf(client), source.scopes),
-    // OpenID Connect Core §11: what outlives the session is what the person allowed for when they are not there.
-    expiresWithSession: (_ctx, source) => !source.scopes.has('offline_access'),
+    expiresWithSession: ({ oidc: { client } }, source) =>
+      client === undefined || !asksOffline(recordOf(client), source.scopes),
     rotateRefreshToken: mayRotate(config.refreshTokens, recordOf),
     extraTokenClaims: userTokenClaims(parts.artifacts),
     // Whatever of a client the core may ever fetch, it fetches through the guard.

@@ -20,6 +20,8 @@ export interface OwnAccessToken {
   readonly cnf?: unknown;
   /** The handle of the grant, in tokens that a person allowed. */
   readonly grant_id?: string;
+  /** Single claims that the client asked userinfo for. */
+  readonly userinfo_claims?: readonly string[];
 }
 
 export interface StructuredTokensOptions {
@@ -76,7 +78,7 @@ async function introspection(
   claims: OwnAccessToken | undefined,
 ): Promise<Record<string, unknown>> {
   if (claims === undefined || !(await policy.isActiveFor(caller, factsOf(claims)))) return { active: false };
-  const { grant_id: _grant, ...shown } = claims;
+  const { grant_id: _grant, userinfo_claims: _claims, ...shown } = claims;
   return { active: true, token_type: claims.cnf === undefined ? 'Bearer' : 'DPoP', ...shown };
 }
 

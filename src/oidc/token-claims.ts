@@ -25,6 +25,8 @@ export function userTokenClaims(artifacts: ArtifactStore) {
       acr: source?.acr,
       amr: source?.amr,
       grant_id: grantId === undefined ? undefined : artifacts.grantHandle(grantId),
+      // OpenID Connect Core §5.5: userinfo answers with what was asked for there, and only the token can tell it so.
+      userinfo_claims: source?.claims?.userinfo && Object.keys(source.claims.userinfo),
     };
     return Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== undefined));
   };

@@ -14,6 +14,7 @@ export class UnitOfWork {
   readonly events: AuditEvent[] = [];
   /** Artifacts written or removed by this request: what it reads back must be what it wrote. */
   #artifacts: Map<string, Readonly<Record<string, unknown>> | undefined> | undefined;
+  #revokedGrants: Set<string> | undefined;
   /** The client secret that opened the door. */
   credentialId: string | undefined;
   /** The jti of a JWT that was introspected or revoked; never that of an opaque token, which is the token itself. */
@@ -27,6 +28,12 @@ export class UnitOfWork {
   constructor(sequence: number, facts: RequestFacts | undefined) {
     this.sequence = sequence;
     this.facts = facts;
+  }
+
+  /** Handles of the grants that this request ends. */
+  get revokedGrants(): Set<string> {
+    this.#revokedGrants ??= new Set();
+    return this.#revokedGrants;
   }
 
   /** Made when it is needed: most requests write no artifact. */

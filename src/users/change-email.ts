@@ -1,4 +1,5 @@
 import { emailFault, emailKey, normalizedEmail } from './account-input.js';
+import { assertActingSession } from './acting-session.js';
 import { change } from './change-user.js';
 import { EmailLinkStore } from './email-link-store.js';
 import { deadLink, linkUrl, makeLink, peekLink, useLink } from './email-links.js';
@@ -71,6 +72,7 @@ export async function requestEmailChange(
   const newEmail = normalizedEmail(input.email);
   const { issuer, users: settings } = context.config;
   await change(context, input.userId, async (trx, user, now) => {
+    await assertActingSession(trx, acting);
     if (emailKey(newEmail) === user.emailKey) {
       const problem = 'It is the address of this account already.';
       throw new FieldsRefused('address', [{ field: 'email', message: 'email.unchanged', problem }]);

@@ -3,6 +3,7 @@ import { lockChanges } from '../database/changes.js';
 import type { Queryable, Transaction } from '../database/connect.js';
 import { AppError } from '../errors.js';
 import { emailKey, validateAccount } from './account-input.js';
+import { assertActingSession } from './acting-session.js';
 import { EmailLinkStore } from './email-link-store.js';
 import { normalizedPassword, passwordFaults } from './password-policy.js';
 import type { Acting, PeopleContext } from './people-context.js';
@@ -209,6 +210,7 @@ export async function deleteUser(
   acting: Acting,
 ): Promise<User> {
   return change(context, input.userId, async (trx, user, now) => {
+    await assertActingSession(trx, acting);
     await endAccess(context, trx, user.id, now, acting);
     await mailToUser(context, trx, user, 'account-deleted', {}, now);
     await users.delete(trx, user.id);

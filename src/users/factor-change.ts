@@ -2,6 +2,7 @@ import type { AuditDetail, AuditEventName } from '../audit/events.js';
 import { lockChanges } from '../database/changes.js';
 import type { Transaction } from '../database/connect.js';
 import { AppError } from '../errors.js';
+import { assertActingSession } from './acting-session.js';
 import type { Acting, PeopleContext } from './people-context.js';
 import { isActive, type User } from './user.js';
 import { mailToUser, tellOfUser, userEvent } from './user-events.js';
@@ -13,7 +14,7 @@ const users = new UserStore();
  * One transaction for whatever changes how people prove to be themselves. The account is read inside it: its owner
  * adds nothing to one that was locked or deleted meanwhile.
  *
- * @throws AppError `not_found`
+ * @throws AppError `not_found`; `stale` when the session has ended in which its owner acts
  */
 export async function inFactorChange<T>(
   context: PeopleContext,
@@ -23,6 +24,7 @@ export async function inFactorChange<T>(
 ): Promise<T> {
   return context.database.transaction(async trx => {
     await lockChanges(trx);
+    await assertActingSession(trx, acting);
     const now = await context.database.now(trx);
     const user = await users.find(trx, userId);
     const isOwner = acting.actor === `user:${userId}`;

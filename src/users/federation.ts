@@ -69,9 +69,9 @@ export class Federation {
   /** @throws AppError `not_found`, `not_ready` */
   async begin(
     providerId: string,
-    options: { readonly redirectUri: string },
+    options: { readonly redirectUri: string; readonly mustProve?: boolean },
   ): Promise<{ readonly url: string; readonly state: UpstreamState }> {
-    return this.#clientOf(providerId).begin(options.redirectUri);
+    return this.#clientOf(providerId).begin(options.redirectUri, options.mustProve);
   }
 
   /** @throws AppError `not_found`, `not_ready`, `invalid_request` */

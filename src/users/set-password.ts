@@ -2,6 +2,7 @@ import { appendAuditEvents } from '../audit/audit-log.js';
 import type { Transaction } from '../database/connect.js';
 import { AppError } from '../errors.js';
 import { emailKey } from './account-input.js';
+import { assertActingSession } from './acting-session.js';
 import { change, endAccess, userOf } from './change-user.js';
 import { EmailLinkStore } from './email-link-store.js';
 import { deadLink, linkUrl, makeLink, peekLink, useLink } from './email-links.js';
@@ -41,6 +42,7 @@ export async function setPassword(
   const owner = await context.database.read(on => userOf(on, input.userId));
   const hash = await acceptedHash(context, owner, input.password);
   return change(context, owner.id, async (trx, before, now) => {
+    await assertActingSession(trx, acting);
     const { provedAt } = input;
     if (provedAt !== undefined && !(isActive(before) && (before.passwordChangedAt ?? 0) <= provedAt)) {
       throw new AppError('stale', 'The account has changed meanwhile. Sign in again.');
@@ -166,6 +168,8 @@ async function replacePassword(
   now: number,
 ): Promise<void> {
   await users.setPasswordHash(trx, user.id, hash, now);
-  await links.end(trx, user.id, ['reset_password'], now);
+  // Also a change of address that is still to be confirmed: whoever was inside may have asked for it, and would have
+  // the account back with it.
+  await links.end(trx, user.id, ['reset_password', 'change_email', 'link_identity'], now);
   await mailToUser(context, trx, user, 'password-changed', {}, now);
 }

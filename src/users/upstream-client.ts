@@ -77,9 +77,13 @@ export class UpstreamClient {
 
   /**
    * @param redirectUri one for each provider, so that an answer can be told from another provider's (RFC 9700 §4.4).
+   * @param mustProve whether the person has to prove anew who they are; a session at the provider does not do.
    * @throws AppError `not_ready` when the provider cannot be reached.
    */
-  async begin(redirectUri: string): Promise<{ readonly url: string; readonly state: UpstreamState }> {
+  async begin(
+    redirectUri: string,
+    mustProve = false,
+  ): Promise<{ readonly url: string; readonly state: UpstreamState }> {
     const configuration = await this.#configuration();
     const state: UpstreamState = {
       providerId: this.provider.id,
@@ -95,6 +99,8 @@ export class UpstreamClient {
       nonce: state.nonce,
       code_challenge: await calculatePKCECodeChallenge(state.codeVerifier),
       code_challenge_method: 'S256',
+      // OpenID Connect Core §3.1.2.1
+      ...(mustProve ? { prompt: 'login' } : {}),
     });
     return { url: url.href, state };
   }

@@ -140,7 +140,7 @@ describe('accounts by the command line', () => {
     });
 
     it('imports and exports', async () => {
-      const password_hash = await bcrypt(PASSWORD, { cost: 5 });
+      const password_hash = await bcrypt(PASSWORD, 5);
       const text = `${JSON.stringify({ email: 'in@cli.example', password_hash, name: 'In' })}\n`;
       const path = file('users.jsonl', `${text}${JSON.stringify({ email: 'ada@cli.example' })}\n`);
       expect(await resultOf(['user', 'import', path, '--dry-run'], at)).to.include({

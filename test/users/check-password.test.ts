@@ -30,7 +30,7 @@ forEachDatabase((_name, fresh) => {
 
     const hashOf = (userId: string) => store.passwordHashOf(people.opened.database.reader, userId);
     async function imported(email: string, password: string): Promise<string> {
-      const line = JSON.stringify({ email, password_hash: await bcrypt(password, { cost: 5 }) });
+      const line = JSON.stringify({ email, password_hash: await bcrypt(password, 5) });
       const [row] = await importUsers(people.context, { text: line }, operator);
       return row?.userId ?? '';
     }
@@ -73,7 +73,7 @@ forEachDatabase((_name, fresh) => {
       expect(await hashOf(userId)).to.equal(before);
       expect(await checker.check(userId, PASSWORD)).to.equal(true);
       const after = await hashOf(userId);
-      expect(before).to.match(/^\$2b\$/);
+      expect(before).to.match(/^\$2[aby]\$/);
       expect(after).to.match(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
       expect(await checker.check(userId, PASSWORD)).to.equal(true);
       expect(await hashOf(userId)).to.equal(after);

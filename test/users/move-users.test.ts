@@ -42,7 +42,7 @@ forEachDatabase((_name, fresh) => {
         address: { locality: 'Ulm', street_address: 'Münsterplatz 1\n89073' },
         groups: ['staff'],
         custom_claims: { employee_number: '7' },
-        password_hash: await bcrypt(PASSWORD, { cost: 5 }),
+        password_hash: await bcrypt(PASSWORD, 5),
       };
       const { database } = people.opened;
       const after = await lastAuditId(database);

@@ -1,7 +1,10 @@
 import { expect } from 'chai';
+import { Limiter } from '../../src/rate-limits/limiter.js';
+import { limitOf } from '../../src/rate-limits/limits.js';
 import { confirmEmailChange, requestEmailChange } from '../../src/users/change-email.js';
 import { disableUser, lockUser } from '../../src/users/change-user.js';
 import { PasswordChecker } from '../../src/users/check-password.js';
+import { KnownDevices, newDeviceToken } from '../../src/users/known-devices.js';
 import { requestPasswordReset, resetPassword, setPassword } from '../../src/users/set-password.js';
 import { UserStore } from '../../src/users/user-store.js';
 import { forEachDatabase } from '../support/databases.js';
@@ -56,6 +59,42 @@ forEachDatabase((_name, fresh) => {
         ...['session.ended', 'session.ended', 'user.password_changed'],
       ]);
       expect(rows.at(-1)).to.include({ actor: `user:${user.id}`, user_id: user.id, ip: '192.0.2.7' });
+    });
+
+    it('set by mail end the pause of the old one and make every device unknown, in the same transaction', async () => {
+      const user = await people.person();
+      const { database, hasher } = people.context;
+      const limiter = new Limiter(database, hasher, 'production');
+      const devices = new KnownDevices(database, hasher);
+      const deviceToken = newDeviceToken();
+      await database.transaction(async trx => {
+        const device = { userId: user.id, token: deviceToken, trustedFor: 60 };
+        await devices.remember(trx, device, await database.now(trx));
+      });
+      const { most } = limitOf('production', 'account_consecutive');
+      for (let count = 0; count < most; count += 1) await limiter.reserve('account_consecutive', user.id);
+      const isPaused = async () => !(await limiter.reserve('account_consecutive', user.id)).allowed;
+      expect(await isPaused()).to.equal(true);
+      const token = await resetToken(user.email);
+      // A password that is refused leaves everything as it was.
+      await reset(token, 'short').catch(() => undefined);
+      expect(await isPaused()).to.equal(true);
+      expect(await devices.isKnown(user.id, deviceToken)).to.equal(true);
+      await reset(token);
+      expect(await isPaused()).to.equal(false);
+      expect(await devices.isKnown(user.id, deviceToken)).to.equal(false);
+    });
+
+    it('are not changed by who proved the one before the last', async () => {
+      const user = await people.person();
+      const provedAt = await people.context.database.now();
+      await setPassword(people.context, { userId: user.id, password: NEXT_PASSWORD }, actingAs(user));
+      const late = { userId: user.id, password: 'three dull pianos waited', provedAt: provedAt - 1 };
+      const refusal = await setPassword(people.context, late, actingAs(user)).catch(
+        (error: { code?: string }) => error.code,
+      );
+      expect(refusal).to.equal('stale');
+      expect(await checker.check(user.id, NEXT_PASSWORD)).to.equal(true);
     });
 
     it('changed with keepOtherSessions leave sessions alone', async () => {

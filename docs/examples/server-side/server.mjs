@@ -45,7 +45,6 @@ async function accessTokenOf(visitor) {
 function keep(visitor, tokens) {
   return Object.assign(visitor, { tokens, refreshAt: Date.now() + (tokens.expires_in - RENEW_BEFORE) * 1000 });
 }
-
 const escaped = text => String(text).replace(/[&<>"']/g, character => `&#${character.charCodeAt(0)};`);
 const page = body => `<!doctype html><html lang="en"><title>Order desk</title><main>${body}</main>`;
 

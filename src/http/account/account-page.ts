@@ -15,9 +15,6 @@ export const PATHS = {
   upstreamCallback: '/federation/account-callback',
 } as const;
 
-/** Seconds. Whoever finds an open browser shall not be able to take the account over (OWASP ASVS 5 §7.5.1). */
-export const RECENT_FOR = 300;
-
 /** What every page of the account shows. */
 export function frameOf({ user }: Visitor, action: string, { faults, notice }: Shown) {
   return { email: user.email, signOutUrl: PATHS.signOut, action, faults, notice };

@@ -10,10 +10,13 @@ import { UserStore } from '../../users/user-store.js';
 import { Form, formOf } from '../form-body.js';
 import { type Answer, seeOther } from '../page-route.js';
 import type { FieldFault, Notice } from '../view-models.js';
-import { good, RECENT_FOR } from './account-page.js';
 import type { AccountParts } from './account-parts.js';
 import { Flash } from './flash.js';
-import { SEND_AGAIN } from './return-path.js';
+
+/** Seconds. Whoever finds an open browser shall not be able to take the account over (OWASP ASVS 5 §7.5.1). */
+export const RECENT_FOR = 300;
+/** On the path to come back to: a form was sent, and has to be sent again. */
+export const SEND_AGAIN = '?send_again=yes';
 
 const users = new UserStore();
 /** Of what arrives by a redirect from elsewhere. */
@@ -117,7 +120,7 @@ export class Doorway {
     const session = wasForm ? await sessions.current(ctx) : undefined;
     // Only after a sign-in: a link of somebody else brings no words of ours.
     if (session !== undefined && databaseNow() - session.authenticatedAt <= RECENT_FOR * 1000) {
-      this.#flash.set(ctx, session.userId, good('send_again'));
+      this.#flash.set(ctx, session.userId, { kind: 'good', message: 'notice.send_again' });
     }
     this.redirect(ctx, path);
   }

@@ -12,6 +12,8 @@ export function changePassword(parts: AccountParts): Act {
   return async (ctx, visitor, form) => {
     const { user, acting } = visitor;
     const password = form.text('password');
+    // Whoever sends the old one while its owner sets a new one must not have the last word.
+    const provedAt = await parts.context.database.now();
     if (user.hasPassword) {
       const current = form.text('current_password');
       const fault = await faultOfCurrent(parts, visitor, current, devices.get(ctx));
@@ -20,7 +22,7 @@ export function changePassword(parts: AccountParts): Act {
         return { faults: [{ field: 'password', message: 'password.same' }] };
       }
     }
-    await setPassword(parts.context, { userId: user.id, password }, acting);
+    await setPassword(parts.context, { userId: user.id, password, provedAt }, acting);
     return { notice: good(user.hasPassword ? 'password_changed' : 'password_set') };
   };
 }

@@ -5,9 +5,9 @@ import { ACR_TWO_FACTORS } from '../../protocol.js';
 import { clientView } from '../client-view.js';
 import { seeOther } from '../page-route.js';
 import { scopeViews } from '../scope-views.js';
-import { frameOf, good, notFound, PATHS, RECENT_FOR } from './account-page.js';
+import { frameOf, good, notFound, PATHS } from './account-page.js';
 import type { AccountParts } from './account-parts.js';
-import type { Act, Show, Visitor } from './doorway.js';
+import { type Act, RECENT_FOR, type Show, type Visitor } from './doorway.js';
 
 /** Of one request; what stands for `*` is its handle. */
 export const REQUEST_PATH = `${PATHS.requests}/*`;

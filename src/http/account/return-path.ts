@@ -1,8 +1,7 @@
 import { PATHS } from './account-page.js';
+import { SEND_AGAIN } from './doorway.js';
 
 const LONGEST = 512;
-/** Tells that a form was sent and has to be sent again. */
-export const SEND_AGAIN = '?send_again=yes';
 
 export interface ReturnPath {
   readonly path: string;

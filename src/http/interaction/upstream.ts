@@ -49,7 +49,9 @@ export class UpstreamPages {
       return;
     }
     const redirectUri = `${config.issuer}${CALLBACK_PATH}/${provider.id}`;
-    const begun = await this.#unlessRefused(() => federation.begin(provider.id, { redirectUri }));
+    // Whoever is signed in and is asked again must not get by with a click: the provider may have a session, too.
+    const mustProve = pending.sessionUserId !== undefined || asksAnew(pending);
+    const begun = await this.#unlessRefused(() => federation.begin(provider.id, { redirectUri, mustProve }));
     if (begun === undefined) {
       await this.#failed(ctx, pending, 'sign_in.upstream_failed', provider.name);
       return;
@@ -62,7 +64,7 @@ export class UpstreamPages {
       upstream: begun.state,
     };
     await interactions.saveStep(pending, step);
-    this.#setReturn(ctx, begun.state.state, pending.uid);
+    this.#setReturn(ctx, begun.state, pending.uid);
     // Not a redirect: the page's policy lets a form lead to us and to the client, and where providers have their pages
     // is only known now (CSP Level 3 §6.4.1: form-action holds for redirects, too).
     ctx.set('Refresh', `0; url=${begun.url}`);
@@ -78,7 +80,9 @@ export class UpstreamPages {
   /** The address that providers know. Cookies of the interaction are not sent here, but where it leads to. */
   back(ctx: Context): void {
     const { state } = ctx.query;
-    const name = typeof state === 'string' && state.length <= 128 ? this.#returnCookie(state) : undefined;
+    const providerId = String(ctx.state.segment);
+    const name =
+      typeof state === 'string' && state.length <= 128 ? this.#returnCookie(providerId, state) : undefined;
     const uid = name === undefined ? undefined : ctx.cookies.get(name, { signed: false });
     if (name === undefined || uid === undefined || !UID.test(uid)) throw expired();
     ctx.cookies.set(name, null, this.#returnOptions());
@@ -179,13 +183,19 @@ export class UpstreamPages {
     }
   }
 
-  #setReturn(ctx: Context, state: string, uid: string): void {
-    ctx.cookies.set(this.#returnCookie(state), uid, { ...this.#returnOptions(), maxAge: AWAY_FOR });
+  #setReturn(ctx: Context, { providerId, state }: UpstreamState, uid: string): void {
+    ctx.cookies.set(this.#returnCookie(providerId, state), uid, {
+      ...this.#returnOptions(),
+      maxAge: AWAY_FOR,
+    });
   }
 
-  /** One for each way out: two tabs may be away at once. */
-  #returnCookie(state: string): string {
-    const name = createHash('sha256').update(state).digest('hex').slice(0, 16);
+  /**
+   * One for each way out: two tabs may be away at once. Found only at the address of the provider it leads to: a
+   * malicious one could otherwise have the answer, and the code, of another brought to it (RFC 9700 §4.4).
+   */
+  #returnCookie(providerId: string, state: string): string {
+    const name = createHash('sha256').update(`${providerId}\n${state}`).digest('hex').slice(0, 16);
     return `${this.#isHttps ? '__Secure-' : ''}upstream-${name}`;
   }
 
@@ -194,4 +204,14 @@ export class UpstreamPages {
     const secure = this.#isHttps;
     return { httpOnly: true, sameSite: 'lax', path, secure, signed: false, overwrite: true } as const;
   }
+}
+
+/** OpenID Connect Core §3.1.2.1: the client wants to know that the person is there now. */
+function asksAnew({ params }: PendingInteraction): boolean {
+  return (
+    params.max_age !== undefined ||
+    String(params.prompt ?? '')
+      .split(' ')
+      .includes('login')
+  );
 }

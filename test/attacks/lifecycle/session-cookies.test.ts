@@ -178,9 +178,13 @@ describe('a session', function () {
       expect(await opens(browser)).to.have.length(4);
       await scene.moveBy(3590);
       expect(await opens(browser), 'it was used').to.have.length(4);
+      const always = await scene.client({ alwaysIssueRefreshToken: true, isFirstParty: true });
+      const { json } = await scene.tokens(always, browser, person);
       await scene.moveBy(3601);
       expect(await opens(browser)).to.deep.equal([]);
       expect(await scene.sessions(person)).to.deep.equal([]);
+      const refreshed = await always.refresh(String(json.refresh_token));
+      expect(refreshed.status, 'nobody has ended it').to.equal(200);
     });
 
     it('ends 24 hours after the sign-in, however often it is used (requirement 95)', async () => {

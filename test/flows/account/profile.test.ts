@@ -45,6 +45,78 @@ describe('profile, address and end of an account', () => {
       expect(noticeOf(browser)).to.equal('Nothing was changed.');
     });
 
+    it('keeps a postal address by its members (OpenID Connect Core §5.1.1)', async () => {
+      const email = await person();
+      const browser = await world.signedIn(email, '/account/profile');
+      const shownIn = (name: string) =>
+        browser.landing.root.querySelector(`input[name="${name}"]`)?.getAttribute('value');
+      await browser.submit('input[name="locality"]', {
+        street_address: '12 St James’s Square',
+        locality: 'London',
+        country: '<b>',
+      });
+      expect(browser.landing.status).to.equal(422);
+      expect(browser.has('#summary a[href="#country"]')).to.equal(true);
+      expect(shownIn('locality')).to.equal('London');
+      await browser.submit('input[name="locality"]', { country: 'United Kingdom' });
+      expect(noticeOf(browser), browser.describe()).to.include('Saved');
+      const row = await world.database.reader('users').where({ email_key: email }).first('profile');
+      expect(JSON.parse(String(row.profile)).address).to.deep.equal({
+        street_address: '12 St James’s Square',
+        locality: 'London',
+        country: 'United Kingdom',
+      });
+      const empty = { street_address: '', locality: '', country: '' };
+      await browser.submit('input[name="locality"]', empty);
+      const after = await world.database.reader('users').where({ email_key: email }).first('profile');
+      expect(JSON.parse(String(after.profile))).to.deep.equal({});
+    });
+
+    it('mails the link that confirms the address once more, to its owner, and not without bounds', async () => {
+      const email = await person();
+      const browser = await world.signedIn(email, '/account/profile');
+      expect(browser.has('form[action$="/profile/verify"]')).to.equal(false);
+      await world.database.transaction(async trx => {
+        await trx('users').where({ email_key: email }).update({ email_verified_at: null });
+      });
+      await browser.get('/account/profile');
+      await browser.submit('form[action$="/profile/verify"]');
+      expect(noticeOf(browser)).to.include('Mail sent').and.include(email);
+      const [mail] = await world.mails();
+      expect(mail).to.include({ mail: 'verify-email', to: email });
+      let sent = 1;
+      for (; browser.landing.status !== 422 && sent < 60; sent += 1) {
+        await browser.submit('form[action$="/profile/verify"]');
+      }
+      expect(browser.landing.root.querySelector('#summary')?.textContent).to.include('Too many mails');
+      await browser.get(mail !== undefined && 'url' in mail.values ? mail.values.url : '');
+      await world.database.transaction(trx => trx('limit_counters').delete());
+    });
+
+    it('gives its owner, who has just signed in, everything that is stored, without what opens a door (GDPR Art. 20)', async () => {
+      const email = await person();
+      const browser = await world.signedIn(email, '/account/profile');
+      await world.moveBy(301);
+      await browser.get('/account/profile');
+      await browser.submit('form[action$="/profile/export"]');
+      expect(mustSignIn(browser), browser.describe()).to.equal(true);
+      await world.signIn(browser, email);
+      expect(pathOf(browser)).to.equal('/account/profile');
+      const { headers, text, status } = await browser.submit('form[action$="/profile/export"]');
+      expect(status).to.equal(200);
+      expect(headers['content-type']).to.include('application/json');
+      expect(headers['content-disposition']).to.match(/^attachment; filename="us_\w+\.json"$/);
+      expect(headers['cache-control']).to.include('no-store');
+      const exported = JSON.parse(text) as { account: Record<string, unknown>; sessions: unknown[] };
+      expect(exported.account).to.include({ email, has_password: true });
+      expect(exported.sessions).to.have.length(1);
+      expect(text).to.not.match(/\$argon2|password_hash|credential_id/);
+      const events = await world.database.reader('audit_events').where({ event: 'user.exported' });
+      expect(events.map(({ user_id }) => user_id)).to.deep.equal([exported.account.id]);
+      await browser.get('/account/profile/export');
+      expect(pathOf(browser), 'the address alone gives out nothing').to.equal('/account/profile');
+    });
+
     it('changes the address only by a link to the new one, and tells the old one (requirement 94)', async () => {
       const email = await person();
       const browser = await world.signedIn(email, '/account/profile');

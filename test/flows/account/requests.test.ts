@@ -18,7 +18,11 @@ describe('requests of clients elsewhere, on the account pages (OpenID Connect CI
       this.timeout(60_000);
       world = new AccountWorld((await fresh()).url);
       await world.start();
-      desk = await world.client('Phone desk', { grantTypes: [GRANT], redirectUris: [], oidcScopes: ['openid', 'email'] });
+      desk = await world.client('Phone desk', {
+        grantTypes: [GRANT],
+        redirectUris: [],
+        oidcScopes: ['openid', 'email'],
+      });
     });
     after(() => world.close());
 

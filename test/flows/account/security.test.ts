@@ -202,8 +202,75 @@ describe('what opens an account, on its pages', () => {
       await browser.submit(PASSWORD_FORM, { current_password: PASSWORD, password: NEXT_PASSWORD });
       await world.signIn(browser, email);
       expect(pathOf(browser), browser.describe()).to.equal('/account/security');
+      expect(noticeOf(browser)).to.include('send it again');
       await browser.submit(PASSWORD_FORM, { current_password: PASSWORD, password: NEXT_PASSWORD });
       expect(noticeOf(browser)).to.include('Password changed');
+    });
+
+    it('says that a form is to be sent again only after a sign-in for it, not because a link says so', async () => {
+      const email = await person();
+      const browser = await world.signedIn(email);
+      await world.moveBy(SIX_MINUTES);
+      await browser.get('/account/callback?state=%2Faccount%2Fsecurity%3Fsend_again%3Dyes');
+      expect(pathOf(browser)).to.equal('/account/security');
+      expect(noticeOf(browser)).to.equal('');
+      // The first step of setting up a factor only leads to a page: nothing is to be sent again there.
+      await browser.submit(TOTP_FORM);
+      await world.signIn(browser, email);
+      expect(pathOf(browser)).to.equal('/account/security/totp');
+      expect(noticeOf(browser)).to.equal('');
+    });
+
+    it('lets the owner change the password in a known browser whatever strangers guess; a pause names ways out', async () => {
+      const email = await person();
+      const browser = await world.signedIn(email, '/account/security');
+      const stranger = world.browser();
+      await stranger.get('/account');
+      await world.signIn(stranger, email, 'a wrong one entirely');
+      const useUp = (limit: string) =>
+        world.database.transaction(async trx => {
+          await trx('limit_counters').where({ limit_name: limit }).update({ count: 1_000_000 });
+        });
+      await useUp('account_consecutive');
+      await world.signIn(stranger, email);
+      expect(stranger.landing.text).to.include('The password is paused here');
+      await browser.submit(PASSWORD_FORM, { current_password: PASSWORD, password: NEXT_PASSWORD });
+      expect(noticeOf(browser)).to.include('Password changed');
+      const wrong = { current_password: 'a wrong one entirely', password: PASSWORD };
+      await browser.submit(PASSWORD_FORM, wrong);
+      await useUp('device_consecutive');
+      await browser.submit(PASSWORD_FORM, wrong);
+      const said = browser.landing.root.querySelector('#summary')?.textContent ?? '';
+      expect(said).to.include('Use a passkey').and.include('reset the password by mail');
+      expect(said).to.not.include('minutes');
+      await world.database.transaction(trx => trx('limit_counters').delete());
+    });
+
+    it('forgets trusted devices: the second factor is asked for there again', async () => {
+      const email = await person();
+      const browser = await world.signedIn(email, '/account/security');
+      expect(browser.has('form[action$="/devices/forget"]')).to.equal(false);
+      const code = await addTotp(browser);
+      const trusting = await world.signedIn(email);
+      await world.moveBy(30);
+      const now = await world.database.now();
+      await trusting.submit('input[name="code"]', { code: code(now), trust: 'on' });
+      expect(pathOf(trusting), trusting.describe()).to.equal('/account');
+      await trusting.submit('form[action$="/account/sign-out"]');
+      await trusting.get('/account');
+      await world.signIn(trusting, email);
+      expect(pathOf(trusting), 'spared there').to.equal('/account');
+      await trusting.get('/account/security');
+      expect(trusting.landing.text).to.include('On 1 device we do not ask');
+      await trusting.submit('form[action$="/devices/forget"]');
+      expect(noticeOf(trusting)).to.include('1 device is no longer trusted');
+      expect(trusting.has('form[action$="/devices/forget"]')).to.equal(false);
+      const events = await world.database.reader('audit_events').where({ event: 'user.devices_forgotten' });
+      expect(events.map(({ detail }) => JSON.parse(String(detail)).devices)).to.deep.equal([1]);
+      await trusting.submit('form[action$="/account/sign-out"]');
+      await trusting.get('/account');
+      await world.signIn(trusting, email);
+      expect(trusting.has('input[name="code"]'), trusting.describe()).to.equal(true);
     });
 
     it('adds, renames and removes a passkey, and never one of somebody else (requirement 97)', async () => {

@@ -93,7 +93,7 @@ describe('sessions and access on the account pages', () => {
       const client = await world.client('Fieldbook');
       const connected = await world.connect(browser, client);
       await browser.get('/account/access');
-      expect(browser.landing.text).to.include('Fieldbook');
+      expect(browser.landing.text).to.include('Fieldbook').and.include('withdrawing ends 1 connection');
       await browser.submit('input[name="client_id"]');
       expect(pathOf(browser)).to.equal('/account/access');
       expect(noticeOf(browser)).to.include('Access withdrawn').and.include('Fieldbook');
@@ -142,6 +142,55 @@ describe('sessions and access on the account pages', () => {
       }
       await browser.get('/account');
       expect(mustSignIn(browser)).to.equal(false);
+    });
+
+    it('keep a session alive while they are used, up to its end, and write that once a minute at most', async () => {
+      const email = await person();
+      const browser = await world.signedIn(email);
+      const userId = await idOf(email);
+      const lastUse = async () => {
+        const row = await world.database.reader('sessions').where({ user_id: userId }).first();
+        return { at: Number(row.last_used_at), until: Number(row.expires_at) };
+      };
+      const first = await lastUse();
+      await world.moveBy(30);
+      await browser.get('/account/activity');
+      expect(await lastUse()).to.deep.equal(first);
+      for (let hours = 0; hours < 23; hours += 1) {
+        await world.moveBy(55 * 60);
+        await browser.get('/account/activity');
+        expect(mustSignIn(browser), `after ${hours} times 55 minutes`).to.equal(false);
+      }
+      expect((await lastUse()).at).to.be.above(first.at + 22 * 55 * 60_000);
+      await world.moveBy(55 * 60);
+      await browser.get('/account/activity');
+      await world.moveBy(61 * 60);
+      await browser.get('/account/activity');
+      expect(mustSignIn(browser), 'idle for an hour').to.equal(true);
+      await world.signIn(browser, email);
+      for (let hours = 0; hours < 27; hours += 1) {
+        await world.moveBy(55 * 60);
+        await browser.get('/account/activity');
+      }
+      expect(mustSignIn(browser), 'a day after the sign-in').to.equal(true);
+    });
+
+    it('bring no replaced cookie back by using it at the moment it is replaced', async () => {
+      for (let round = 0; round < 4; round += 1) {
+        const email = await person();
+        const browser = await world.signedIn(email, '/account/security');
+        await world.moveBy(61);
+        const thief = await world.thief(await browser.cookies());
+        const fields = { current_password: PASSWORD, password: NEXT_PASSWORD };
+        await Promise.all([
+          browser.submit('form[action$="/security/password"]', fields),
+          thief.get('/account/activity'),
+        ]);
+        expect(noticeOf(browser), browser.describe()).to.include('Password changed');
+        const again = await world.thief(await thief.cookies());
+        await again.get('/account');
+        expect(mustSignIn(again)).to.equal(true);
+      }
     });
 
     it('signs out: the old cookie opens nothing any more (requirement 19)', async () => {
