@@ -121,11 +121,6 @@ export class ArtifactAdapter implements Adapter {
     return this.#options.database.read(on => revoked.isRevoked(on, facts));
   }
 
-  async #isOutdated({ clientId, iat }: ArtifactPayload): Promise<boolean> {
-    const facts = { jti: '', clientId: String(clientId), iat: Number(iat) };
-    return this.#options.database.read(on => revoked.isRevoked(on, facts));
-  }
-
   async #write(id: string, seen: ArtifactPayload | undefined, operation: Operation): Promise<void> {
     currentUnit()?.artifacts.set(this.#options.artifacts.rowId(this.#model, id), seen);
     await this.#operate(operation);

@@ -22,6 +22,8 @@ export interface BackchannelAuthenticationParts {
   readonly artifacts: ArtifactStore;
   readonly outbox: Outbox;
   readonly identityScopes: readonly string[];
+  /** Counts a mail to this person; false: they have had enough of them. */
+  readonly mayMail?: (userId: string) => Promise<boolean>;
 }
 
 /** A client elsewhere asks this person to confirm. */
@@ -70,7 +72,8 @@ export class BackchannelAuthentication implements BackchannelRequests {
 
   /** In the transaction of the request: who is asked must be able to learn of it. */
   async tell(userId: string, client: ClientRecord): Promise<void> {
-    const { database, outbox, issuer } = this.#parts;
+    const { database, outbox, issuer, mayMail } = this.#parts;
+    if (mayMail !== undefined && !(await mayMail(userId))) return;
     const user: User | undefined = await database.read(on => this.#users.find(on, userId));
     if (user === undefined) return;
     currentUnit()?.operations.push((trx, now) =>

@@ -61,6 +61,7 @@ export function openPeople(
     readonly access: Access;
     readonly users: RecordCache<User>;
     readonly resources: RecordCache<ResourceServer>;
+    readonly mayMail: (userId: string) => Promise<boolean>;
   },
   current: () => CurrentProvider,
 ): People {

@@ -48,6 +48,8 @@ const PRODUCTION = {
   reset_mail: { most: 3, windowFor: HOUR, onSuccess: 'take_back' },
   /** Per network. Bounds how many mailboxes one sender reaches. */
   reset_mail_network: { most: 20, windowFor: HOUR, onSuccess: 'take_back' },
+  /** Per person. A client that asks again and again (CIBA) fills no mailbox; what it asks stands on the account page. */
+  backchannel_mail: { most: 10, windowFor: HOUR, onSuccess: 'take_back' },
   /** Per network. Accounts and mails made by machines; a class that signs up together fits. */
   sign_up: { most: 30, windowFor: HOUR, onSuccess: 'take_back' },
   /** Per network. Links cannot be guessed; this bounds the work of trying. */

@@ -50,6 +50,8 @@ describe('requests of clients elsewhere, on the account pages (OpenID Connect CI
       await browser.submit(button, {}, { button });
     }
 
+    const backchannel = () => world.node.people.backchannel;
+
     const linksOn = (browser: FormBrowser): string[] =>
       browser.landing.root
         .querySelectorAll('main a.btn')
@@ -128,9 +130,23 @@ describe('requests of clients elsewhere, on the account pages (OpenID Connect CI
 
     it('that ask for two factors are approved only with two, which are set up on the way (acr_values)', async () => {
       const email = await person();
+      const row = await world.database.reader('users').where({ email_key: email }).first('id');
+      const userId = String(row.id);
       const id = await ask(email, { acr_values: ACR_TWO_FACTORS });
       const browser = await world.signedIn(email, '/account/requests');
       const [path = ''] = linksOn(browser);
+      const [request] = await backchannel().list(userId);
+      expect(request).to.include({ demandsSecondFactor: true });
+      const weak = {
+        sessionId: 's',
+        userId,
+        acr: ACR_ONE_FACTOR,
+        amr: ['pwd'],
+        authenticatedAt: await world.database.now(),
+      };
+      const facts = { requestId: 'rq-1', ip: undefined, userAgent: undefined };
+      const forced = backchannel().answer(weak, request?.handle ?? '', true, facts);
+      expect(await forced.catch((error: { code?: string }) => error.code)).to.equal('invalid_request');
       await browser.get(path);
       expect(pathOf(browser)).to.match(/\/interaction\/[^/]+\/enrolment$/);
       await browser.submit('input[name="code"]', { code: codeOf(browser, await world.database.now()) });
