@@ -153,7 +153,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const mailer = createMailer(config, log, clock);
     const limiter = new Limiter(database, keys.hasher, config.rateLimits);
     const people = openPeople(
-      { config, database, nodeId, access, users, resources },
+      {
+        ...{ config, database, nodeId, access, users, resources },
+        mayMail: async userId => (await limiter.reserve('backchannel_mail', userId)).allowed,
+      },
       () => authorizationServer.current,
     );
     const pages = openPages({

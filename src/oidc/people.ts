@@ -65,7 +65,7 @@ export function openPeople(
   },
   current: () => CurrentProvider,
 ): People {
-  const { config, database, nodeId, access, users, resources } = parts;
+  const { config, database, nodeId, access, users, resources, mayMail } = parts;
   const { artifacts, ending, outbox } = access;
   const { issuer } = config;
   const scopes = identityScopes(config);
@@ -81,7 +81,7 @@ export function openPeople(
     }),
     sessions: new Sessions({ config, database, nodeId, artifacts, users, ending }, current),
     backchannel: new BackchannelAuthentication(
-      { issuer, database, nodeId, artifacts, outbox, identityScopes: scopes },
+      { issuer, database, nodeId, artifacts, outbox, identityScopes: scopes, mayMail },
       current,
     ),
   };
