@@ -140,6 +140,7 @@ export async function listAuditEvents(
     readonly limit: number;
     readonly clientId?: string;
     readonly userId?: string;
+    readonly requestId?: string;
     readonly event?: string;
     readonly events?: readonly string[];
     /** Older than this event's number. */
@@ -149,6 +150,7 @@ export async function listAuditEvents(
   const query = on('audit_events').orderBy('id', 'desc').limit(filter.limit);
   if (filter.clientId !== undefined) query.where({ client_id: filter.clientId });
   if (filter.userId !== undefined) query.where({ user_id: filter.userId });
+  if (filter.requestId !== undefined) query.where({ request_id: filter.requestId });
   if (filter.before !== undefined) query.where('id', '<', filter.before);
   if (filter.event !== undefined) query.where({ event: filter.event });
   if (filter.events !== undefined) query.whereIn('event', filter.events);

@@ -9,14 +9,16 @@ interface ListOptions {
   readonly limit: number;
   readonly client?: string;
   readonly event?: string;
+  readonly request?: string;
 }
 
-async function list(cli: Cli, { limit, client, event }: ListOptions): Promise<void> {
+async function list(cli: Cli, { limit, client, event, request }: ListOptions): Promise<void> {
   await withInstallation(cli, async ({ database }) => {
     const filter = {
       limit,
       ...(client === undefined ? {} : { clientId: client }),
       ...(event === undefined ? {} : { event }),
+      ...(request === undefined ? {} : { requestId: request }),
     };
     const events = await database.read(on => listAuditEvents(on, filter));
     cli.output.result(events, () =>
@@ -44,6 +46,7 @@ export function auditCommands(program: Command, cli: Cli): void {
     .description('the newest events first')
     .option('--limit <count>', 'how many', readCount, 50)
     .option('--client <client-id>', 'only of this client')
+    .option('--request <id>', 'only of this request: its number is on the error page, and in X-Request-Id')
     .addOption(choiceOption('--event <event>', 'only of this kind', AUDIT_EVENTS))
     .action((options: ListOptions) => list(cli, options));
 }

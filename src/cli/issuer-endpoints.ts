@@ -18,6 +18,7 @@ export interface Answer {
   readonly headers: Headers;
   /** Undefined when it is no JSON. */
   readonly body: unknown;
+  readonly text: string;
 }
 
 /** @throws AppError `not_ready` when nobody answers. */
@@ -27,7 +28,7 @@ export async function request(url: string, init: RequestInit = {}): Promise<Answ
     // A redirect could carry a secret to somebody else (RFC 6749 §3.2 knows none).
     const response = await fetch(url, { redirect: 'error', ...init, signal });
     const text = await response.text();
-    return { status: response.status, headers: response.headers, body: parsed(text) };
+    return { status: response.status, headers: response.headers, body: parsed(text), text };
   } catch (cause) {
     const reason =
       cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : String(cause);

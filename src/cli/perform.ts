@@ -6,7 +6,7 @@ import { SIGNING_ALGORITHMS } from '../protocol.js';
 import type { Cli } from './cli.js';
 import { UsageError } from './command.js';
 import { FlowSteps } from './flow-steps.js';
-import { accepted, basic, endpointOf, metadataOf } from './issuer-endpoints.js';
+import { accepted, basic, endpointOf, metadataOf, request } from './issuer-endpoints.js';
 import { waitOnLoopback } from './loopback-redirect.js';
 import { words } from './options.js';
 import { readTextFile } from './read-secret.js';
@@ -155,6 +155,7 @@ async function performCode(cli: Cli, options: CodeOptions): Promise<void> {
     }
     const address = new URL(endpointOf(metadata, issuer, 'authorization_endpoint'));
     for (const [name, value] of Object.entries(query)) address.searchParams.set(name, value);
+    if (options.par !== true) await assertTaken(address.href);
     steps.note('Open this address in a browser and sign in', address.href, query);
     const answer = await loopback.answer();
     steps.note('The browser came back', loopback.redirectUri, Object.fromEntries(answer));
@@ -178,6 +179,21 @@ async function performCode(cli: Cli, options: CodeOptions): Promise<void> {
   } finally {
     loopback.close();
   }
+}
+
+/**
+ * A wrong redirect URI is told on the page and never to that address (RFC 6749 §4.1.2.1): without a look beforehand the
+ * command would wait for an answer that cannot come.
+ */
+async function assertTaken(url: string): Promise<void> {
+  const { status, headers, text } = await request(url, { redirect: 'manual' });
+  if (status < 400) return;
+  const code = /<code>([a-z_]+)<\/code>/.exec(text)?.[1] ?? 'no reason given';
+  const requestId = headers.get('x-request-id') ?? '?';
+  throw new AppError(
+    'invalid_request',
+    `The request was refused (${status}): ${code}. See: claviger audit list --request ${requestId}`,
+  );
 }
 
 /** What the refresh brings takes the place of what was there. */

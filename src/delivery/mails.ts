@@ -6,7 +6,8 @@ export interface Mails {
   readonly 'change-email': { readonly url: string; readonly minutes: number };
   /** To the old address. */
   readonly 'email-changed': { readonly newEmail: string };
-  readonly 'password-changed': Readonly<Record<never, never>>;
+  /** With how many passkeys and accounts at other providers still open the account. */
+  readonly 'password-changed': { readonly passkeys: number; readonly providers: number };
   readonly 'factor-added': { readonly factor: 'totp' | 'passkey' | 'recovery_codes' };
   readonly 'factor-removed': { readonly factor: 'totp' | 'passkey' };
   readonly 'identity-linked': { readonly provider: string };

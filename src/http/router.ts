@@ -49,7 +49,8 @@ interface Found {
 }
 
 function findRoute(routes: ReadonlyMap<string, Route>, path: string): Found | undefined {
-  const exact = routes.get(path);
+  // A caller's own `*` is no segment of ours.
+  const exact = path.includes('*') ? undefined : routes.get(path);
   if (exact !== undefined) return { route: exact, template: path, segment: undefined };
   const segments = path.split('/');
   if (segments.length > 6) return undefined;

@@ -66,6 +66,11 @@ export function metadataOf(record: ClientRecord): Record<string, unknown> {
   };
 }
 
+/** JARM §2.3.4: `jwt` is the signed form of the type's default mode, which of ours is the query in each case. */
+function longMode(mode: string): string {
+  return mode === 'jwt' ? 'query.jwt' : mode;
+}
+
 function recordFrom(client: Client): ClientRecord {
   const record = (client as BuiltClient)[RECORD];
   if (record === undefined) throw new TypeError('not a client of this server');
@@ -113,7 +118,9 @@ export function installClients(
     // core, which looks at the mode first, refuses the type right after; repeated words it reads as one.
     responseModeAllowed(this: BuiltClient, mode: string, responseType: string | undefined): boolean {
       const isOffered = (responseType ?? '').split(' ').every(word => ['', 'code', 'none'].includes(word));
-      return !isOffered || recordFrom(this).responseModes.some(allowed => allowed === mode);
+      return (
+        !isOffered || recordFrom(this).responseModes.some(allowed => longMode(allowed) === longMode(mode))
+      );
     },
   });
 

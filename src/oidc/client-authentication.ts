@@ -19,7 +19,8 @@ export interface ClientAuthenticationParts {
 
 /**
  * Checks secrets against their stored hashes, all of a client's live ones in one constant time, and enforces the
- * registered method (OpenID Connect Core 9) and grant types (RFC 6749 §5.2).
+ * registered method (OpenID Connect Core 9) and grant types (RFC 6749 §5.2). Introspection is for clients that
+ * authenticate; to revoke, a public client only names itself (RFC 7009 §2.1).
  */
 export function installClientAuthentication(
   provider: Provider,
@@ -41,6 +42,16 @@ export function installClientAuthentication(
     secretUses.note(secret.id, now);
     return true;
   };
+
+  // RFC 7662 §2.1: whoever asks about a token has proved who they are, lest tokens be tried out. The name of a public
+  // client proves nothing, so here it has no method that the core could accept.
+  Object.defineProperty(prototype, 'clientAuthMethod', {
+    configurable: true,
+    get(this: Client): string | undefined {
+      const method = this.tokenEndpointAuthMethod;
+      return method === 'none' && Provider.ctx?.oidc.route === 'introspection' ? undefined : method;
+    },
+  });
 
   const isAllowed = prototype.grantTypeAllowed;
   prototype.grantTypeAllowed = function (this: Client, type) {

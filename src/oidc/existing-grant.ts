@@ -4,6 +4,7 @@ import { lostRace } from './artifact-store.js';
 import type { RecordOf } from './client-adapter.js';
 import { ConsentStore, type GrantedAccess } from './consent-store.js';
 import { addAccess } from './granted-access.js';
+import { isSpared } from './interaction-policy.js';
 import { currentUnit } from './unit-of-work.js';
 
 /**
@@ -29,8 +30,7 @@ export function existingGrant({
     const grantId = answered ?? session.grantIdFor(clientId);
     const current = grantId === undefined ? undefined : await provider.Grant.find(grantId);
     const isOwn = current?.accountId === accountId && current.clientId === clientId;
-    const record = recordOf(client);
-    if (record.isFirstParty) {
+    if (isSpared(recordOf(client), ctx.oidc.params)) {
       const grant = isOwn ? current : new provider.Grant({ accountId, clientId });
       addAccess(grant, requestedOf(ctx, identityScopes));
       await grant.save();
@@ -50,7 +50,6 @@ export function existingGrant({
   };
 }
 
-/** A client of the house has what it may ask for. */
 function requestedOf(ctx: KoaContextWithOIDC, identityScopes: ReadonlySet<string>): GrantedAccess {
   const { oidc } = ctx;
   const asked = [...oidc.requestParamScopes];

@@ -4,6 +4,7 @@ import {
   type KoaContextWithOIDC,
   interactionPolicy as policies,
 } from 'oidc-provider';
+import type { ClientRecord } from '../clients/client.js';
 import { ACR_ONE_FACTOR, ACR_TWO_FACTORS } from '../protocol.js';
 import type { RecordOf } from './client-adapter.js';
 
@@ -70,6 +71,19 @@ function isTooWeak(ctx: KoaContextWithOIDC): boolean {
   return held < demandedRank(params.acr_values.split(' '));
 }
 
+/**
+ * A client of the house has what it may ask for without a question, if it is sure to be the one that is answered. Any
+ * program on the device can register a scheme or listen on a loopback port: only an https address is claimed by the
+ * native client itself (RFC 8252 §7.2, §8.6).
+ */
+export function isSpared(
+  { isFirstParty, applicationType }: Pick<ClientRecord, 'isFirstParty' | 'applicationType'>,
+  params: { readonly redirect_uri?: unknown } | undefined,
+): boolean {
+  const isClaimed = String(params?.redirect_uri ?? '').startsWith('https://');
+  return isFirstParty && (applicationType !== 'native' || isClaimed);
+}
+
 /** When people are asked to sign in or to consent: the core's policy, with our classes of authentication. */
 export function buildInteractionPolicy(recordOf: RecordOf): interactionPolicy.DefaultPolicy {
   const { base, Check, Prompt } = policies;
@@ -97,7 +111,7 @@ export function buildInteractionPolicy(recordOf: RecordOf): interactionPolicy.De
     // RFC 8252 §8.6: another program can pose as a native client, so the person is asked each time.
     new Check('native_client_prompt', native.description, 'interaction_required', async ctx => {
       const { client } = ctx.oidc;
-      if (client === undefined || recordOf(client).isFirstParty) return false;
+      if (client === undefined || isSpared(recordOf(client), ctx.oidc.params)) return false;
       return native.check(ctx);
     }),
   );

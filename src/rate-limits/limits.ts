@@ -60,6 +60,8 @@ const PRODUCTION = {
   token_poll: { most: 1, windowFor: 4, onSuccess: 'forget' },
   /** Per (limit, account, network). A flood that is refused does not fill the audit log: some of it is told. */
   throttled_event: { most: 10, windowFor: 15 * MINUTE, onSuccess: 'take_back' },
+  /** Per network. Nobody guesses a signature; this bounds what refused ones write. Ones that are right do not count. */
+  passkey_network: { most: 100, windowFor: 15 * MINUTE, onSuccess: 'take_back' },
   /** Per challenge, for longer than it is valid. WebAuthn §13.4.3: an answer counts once. */
   passkey_challenge: { most: 1, windowFor: DAY, onSuccess: 'forget' },
 } as const satisfies Readonly<Record<string, Limit>>;

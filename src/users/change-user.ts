@@ -5,6 +5,7 @@ import { AppError } from '../errors.js';
 import { emailKey, validateAccount } from './account-input.js';
 import { assertActingSession } from './acting-session.js';
 import { EmailLinkStore } from './email-link-store.js';
+import { KnownDeviceStore } from './known-device-store.js';
 import { normalizedPassword, passwordFaults } from './password-policy.js';
 import type { Acting, PeopleContext } from './people-context.js';
 import { refuseFields } from './refused-fields.js';
@@ -37,6 +38,7 @@ export interface UserReference {
 
 const users = new UserStore();
 const links = new EmailLinkStore();
+const devices = new KnownDeviceStore();
 
 /**
  * By id or by address.
@@ -178,6 +180,8 @@ export async function lockUser(context: PeopleContext, input: UserReference, act
     // Whoever holds the account may have asked for these; a reset can be asked for anew.
     await links.end(trx, before.id, ['reset_password', 'change_email', 'link_identity'], now);
     await endAccess(context, trx, before.id, now, acting);
+    // Nor may the browser in which somebody else had themselves trusted be spared the second factor afterwards.
+    await devices.distrustAll(trx, before.id);
     return save(context, trx, { ...before, lockedAt: now }, 'user.locked', now, acting);
   });
 }

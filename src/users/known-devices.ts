@@ -10,7 +10,7 @@ const KNOWN_FOR = 400 * 24 * 3_600_000;
 
 const store = new KnownDeviceStore();
 
-/** For the cookie; one serves everybody who signs in with this browser. */
+/** For the cookie; each is of one person. */
 export function newDeviceToken(): string {
   return randomBase62(43);
 }
@@ -84,7 +84,7 @@ export class KnownDevices {
     return store.sweep(trx, now);
   }
 
-  /** Of both: a browser that several people use is known to each of them by a row of their own. */
+  /** Of both: what one person's token says about a browser says nothing about another person. */
   #idOf(userId: string, token: string): string {
     return this.#hasher.hashOf('known_device', `${userId}\0${token}`);
   }

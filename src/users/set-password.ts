@@ -6,6 +6,7 @@ import { assertActingSession } from './acting-session.js';
 import { change, endAccess, userOf } from './change-user.js';
 import { EmailLinkStore } from './email-link-store.js';
 import { deadLink, linkUrl, makeLink, peekLink, useLink } from './email-links.js';
+import { otherWaysIn } from './other-ways.js';
 import { normalizedPassword, passwordFaults } from './password-policy.js';
 import type { Acting, PeopleContext } from './people-context.js';
 import { refuseFields } from './refused-fields.js';
@@ -171,5 +172,5 @@ async function replacePassword(
   // Also a change of address that is still to be confirmed: whoever was inside may have asked for it, and would have
   // the account back with it.
   await links.end(trx, user.id, ['reset_password', 'change_email', 'link_identity'], now);
-  await mailToUser(context, trx, user, 'password-changed', {}, now);
+  await mailToUser(context, trx, user, 'password-changed', { ...(await otherWaysIn(trx, user.id)) }, now);
 }

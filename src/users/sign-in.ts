@@ -163,9 +163,14 @@ export class SignIn {
     return answer;
   }
 
-  /** Not limited: nobody guesses a signature, and this way in must stay open while passwords are paused. */
-  async passkey(attempt: PasskeyAttempt): Promise<Accepted | Refused> {
+  /**
+   * Not limited by account: nobody guesses a signature, and this way in must stay open while passwords are paused. By
+   * network, because each refusal is written down.
+   */
+  async passkey(attempt: PasskeyAttempt): Promise<SignInAnswer> {
     const { facts, response, challenge, userId, demandsSecondFactor } = attempt;
+    const reservation = await this.#limiter.reserve('passkey_network', network(facts.ip));
+    if (!reservation.allowed) return this.#throttled(reservation, userId, facts);
     const context = { ...this.#context, limiter: this.#limiter };
     const proof = await provePasskey(context, { response, challenge, userId });
     if ('refused' in proof) return this.#refused([proof.refused, proof.userId], facts);
@@ -177,6 +182,7 @@ export class SignIn {
     if (attempt.mustVerifyUser === true && !proof.isUserVerified) {
       return this.#refused(['user_not_verified', user.id], facts);
     }
+    await this.#limiter.forgive(reservation);
     // RFC 8176: proof of possession; `user` when the authenticator asked for a finger, a face or a PIN.
     const amr = proof.isUserVerified ? ['pop', 'user'] : ['pop'];
     const isEnough = proof.isUserVerified || userId !== undefined;

@@ -34,6 +34,8 @@ export interface UpstreamIdentity extends IdentityKey {
   readonly email: string | undefined;
   readonly emailVerified: boolean;
   readonly name: string | undefined;
+  /** Milliseconds: when the person proved who they are, if the provider says. */
+  readonly authenticatedAt?: number;
 }
 
 /** Seconds. A provider that moves an endpoint keeps the old one at least this long. */
@@ -100,7 +102,7 @@ export class UpstreamClient {
       code_challenge: await calculatePKCECodeChallenge(state.codeVerifier),
       code_challenge_method: 'S256',
       // OpenID Connect Core §3.1.2.1
-      ...(mustProve ? { prompt: 'login' } : {}),
+      ...(mustProve ? { prompt: 'login', max_age: '0' } : {}),
     });
     return { url: url.href, state };
   }
@@ -137,6 +139,8 @@ export class UpstreamClient {
         // The boolean and nothing like it: a provider that says "false" as text must not be believed.
         emailVerified: email !== undefined && told.email_verified === true,
         name: textOf(told.name ?? claims.name, LONGEST_NAME),
+        // Of the ID token, which is signed.
+        ...(typeof claims.auth_time === 'number' ? { authenticatedAt: claims.auth_time * 1000 } : {}),
       };
     } catch (error) {
       throw new AppError('invalid_request', 'Signing in with that provider did not work. Start again.', {

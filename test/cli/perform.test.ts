@@ -5,7 +5,7 @@ import { freshSqlite } from '../support/databases.js';
 import { FormBrowser } from '../support/form-browser.js';
 import { ISSUER, RESOURCE } from '../support/nodes.js';
 import type { FreshDatabase } from '../support/postgres.js';
-import { freshFolder, type Run, resultOf, run, type Started, start } from './captured-run.js';
+import { freshFolder, listOf, type Run, resultOf, run, type Started, start } from './captured-run.js';
 
 const ADA = { email: 'ada@example.test', password: 'ferret lamp under bridge' };
 const MOST_PAGES = 8;
@@ -164,6 +164,30 @@ describe('claviger perform', function () {
     expect(Object.keys(open?.parameters ?? {})).to.have.members(['client_id', 'request_uri']);
     expect(back?.request).to.equal(webRedirect);
     expect(done.stdout + done.stderr).to.not.include(clients.web.secret);
+  });
+
+  it('code: says at once what the server says of an address that is not registered', async () => {
+    const elsewhere = `http://localhost:${await freePort()}/elsewhere`;
+    const done = await run(
+      ['perform', 'code', '--client-id', clients.native.id, '--redirect-uri', elsewhere],
+      at,
+    );
+    expect(done.exitCode).to.equal(1);
+    expect(done.stderr).to.include('The request was refused (400): invalid_redirect_uri.');
+    expect(done.stdout + done.stderr).to.not.include('Open this address');
+  });
+
+  it('audit list --request finds what the number of a refusal stands for', async () => {
+    const elsewhere = `http://localhost:${await freePort()}/elsewhere`;
+    const done = await run(
+      ['perform', 'code', '--client-id', clients.native.id, '--redirect-uri', elsewhere],
+      at,
+    );
+    const [, requestId = ''] = /--request (\S+)/.exec(done.stderr) ?? [];
+    const events = await listOf(['audit', 'list', '--request', requestId], at);
+    expect(events.map(({ event, request_id }) => [event, request_id])).to.deep.equal([
+      ['authorization.refused', requestId],
+    ]);
   });
 
   it('code: exits with 1 and the server’s words when the person says no', async () => {

@@ -86,6 +86,20 @@ describe('forms from elsewhere (requirement 18)', () => {
     });
   }
 
+  it('leaves the forms that are open in the browser as good as they were', async () => {
+    const { cookie, csrf } = await page();
+    for (const site of ['cross-site', 'same-site', undefined]) {
+      // SameSite=Lax: the form of another site brings no cookie along.
+      const headers = { origin: 'https://evil.example', ...(site !== undefined && { 'sec-fetch-site': site }) };
+      const refused = await server.post('/act', { csrf: 'A'.repeat(43) }, headers);
+      expect(refused.status).to.equal(403);
+      expect(refused.headers['set-cookie']).to.equal(undefined);
+      // Nor does the page that says so have forms that could not work.
+      expect(csrfOf(refused)).to.equal('');
+    }
+    expect((await server.post('/act', { csrf }, { cookie, origin: 'null' })).text).to.equal('acted');
+  });
+
   it('goes by the token where the browser says nothing of the origin', async () => {
     const { cookie, csrf } = await page();
     expect((await server.post('/act', { csrf }, { cookie })).status).to.equal(200);

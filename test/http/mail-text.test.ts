@@ -13,7 +13,7 @@ const VALUES: { readonly [Name in MailName]: Mails[Name] } = {
   invitation: { url: URL, days: 7 },
   'change-email': { url: URL, minutes: 15 },
   'email-changed': { newEmail: 'new@tideway.example' },
-  'password-changed': {},
+  'password-changed': { passkeys: 1, providers: 0 },
   'factor-added': { factor: 'passkey' },
   'factor-removed': { factor: 'totp' },
   'identity-linked': { provider: 'Harbour Workspace' },

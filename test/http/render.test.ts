@@ -44,7 +44,7 @@ describe('rendering', () => {
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
 
-  it('answers with type, language, status and a policy that lets nothing foreign in (requirement 17)', async () => {
+  it('answers with type, language, status and a policy that lets nothing foreign in (requirements 15 and 16)', async () => {
     const gallery = openGallery();
     const base = await serve(gallery, 'https://id.tideway.example', {
       formActions: ['https://client.example', "https://x.example; script-src 'unsafe-inline'"],

@@ -1,5 +1,16 @@
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import Mocha from 'mocha';
@@ -7,7 +18,9 @@ import { mochaGlobalTeardown } from './fixtures.js';
 
 /**
  * What `npm test` runs: every check in order, each also after another one failed, and as the very last line
- * `N passed, M failed, K skipped`, where a check counts as one. With paths or `--grep` only those tests run.
+ * `N passed, M failed, K skipped`, where a check counts as one. The test files are then shared out among workers, as
+ * many as there are cores, up to two: each starts a PostgreSQL and a browser of its own. With paths or `--grep` only
+ * those tests run, in this process.
  */
 interface Step {
   readonly title: string;
@@ -26,6 +39,8 @@ interface Selection {
 }
 
 const ROOT = resolve(import.meta.dirname, '..', '..');
+
+const MOST_WORKERS = 2;
 
 const STEPS: readonly Step[] = [
   { title: 'types', command: ['tsc', '-p', 'tsconfig.json'] },
@@ -80,33 +95,113 @@ function testFiles(paths: readonly string[]): string[] {
   return [...new Set(files)].sort();
 }
 
-async function runTests(selection: Selection, outcome: Outcome): Promise<void> {
+async function runTests({ grep, paths }: Selection, outcome: Outcome): Promise<void> {
+  try {
+    await runFiles(testFiles(paths), grep, outcome);
+  } finally {
+    await mochaGlobalTeardown();
+  }
+}
+
+async function runFiles(files: readonly string[], grep: string | undefined, outcome: Outcome): Promise<void> {
   const settings: { timeout: number } = JSON.parse(readFileSync(join(ROOT, '.mocharc.json'), 'utf8'));
   const mocha = new Mocha({
     reporter: 'spec',
     timeout: settings.timeout,
     forbidOnly: true,
-    ...(selection.grep === undefined ? {} : { grep: selection.grep }),
+    ...(grep === undefined ? {} : { grep }),
   });
-  for (const file of testFiles(selection.paths)) mocha.addFile(file);
+  for (const file of files) mocha.addFile(file);
   await mocha.loadFilesAsync();
-  try {
-    await new Promise<void>(done => {
-      const runner = mocha.run(() => done());
-      runner.on('pass', test => outcome.passed.push(test.fullTitle()));
-      runner.on('fail', test => outcome.failed.push(test.fullTitle()));
-      runner.on('pending', test =>
-        outcome.skipped.push(`${test.fullTitle()} (${relative(ROOT, test.file ?? '')})`),
-      );
-      // First interrupt: end after the running test, so that databases are cleaned up; second: at once.
-      process.once('SIGINT', () => {
-        outcome.failed.push('interrupted');
-        runner.abort();
-      });
+  await new Promise<void>(done => {
+    const interrupt = (): void => {
+      outcome.failed.push('interrupted');
+      runner.abort();
+    };
+    const runner = mocha.run(() => {
+      process.off('SIGINT', interrupt);
+      done();
     });
+    runner.on('pass', test => outcome.passed.push(test.fullTitle()));
+    runner.on('fail', test => outcome.failed.push(test.fullTitle()));
+    runner.on('pending', test =>
+      outcome.skipped.push(`${test.fullTitle()} (${relative(ROOT, test.file ?? '')})`),
+    );
+    // First interrupt: end after the running test, so that databases are cleaned up; second: at once.
+    process.once('SIGINT', interrupt);
+  });
+}
+
+/** The longest first, or one worker would end long after the other. */
+const LONGEST = ['test/flows/', 'test/browser/', 'test/attacks/', 'test/examples/', 'test/docs/'];
+
+function byLength(files: readonly string[]): string[] {
+  const rank = (file: string): number => {
+    const at = LONGEST.findIndex(folder => relative(ROOT, file).startsWith(folder));
+    return at === -1 ? LONGEST.length : at;
+  };
+  return [...files].sort((one, other) => rank(one) - rank(other));
+}
+
+interface Share {
+  readonly outcome: Outcome;
+  readonly code: number | null;
+}
+
+/** One of the workers: takes file after file from the queue, which is a folder of claims. */
+async function work(queue: string, report: string): Promise<void> {
+  const outcome: Outcome = { passed: [], failed: [], skipped: [] };
+  const files = byLength(testFiles([]));
+  try {
+    for (const [index, file] of files.entries()) {
+      try {
+        mkdirSync(join(queue, String(index)));
+      } catch {
+        continue;
+      }
+      await runFiles([file], undefined, outcome).catch((error: unknown) => {
+        print(error instanceof Error ? (error.stack ?? error.message) : String(error));
+        outcome.failed.push(`loading ${relative(ROOT, file)}`);
+      });
+    }
   } finally {
     await mochaGlobalTeardown();
   }
+  writeFileSync(report, JSON.stringify(outcome));
+}
+
+/** The first worker prints as it goes; what the others say follows in one piece. */
+async function runShared(workers: number, outcome: Outcome): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'claviger-tests-'));
+  const queue = join(folder, 'queue');
+  mkdirSync(queue);
+  const shares = Array.from({ length: workers }, (_, index) => runWorker(folder, queue, index));
+  for (const [index, share] of (await Promise.all(shares)).entries()) {
+    if (index > 0) process.stdout.write(readFileSync(join(folder, `${index}.out`), 'utf8'));
+    outcome.passed.push(...share.outcome.passed);
+    outcome.failed.push(...share.outcome.failed);
+    outcome.skipped.push(...share.outcome.skipped);
+    if (share.code !== 0) outcome.failed.push(`worker ${index + 1} ended with ${share.code}`);
+  }
+  rmSync(folder, { recursive: true, force: true });
+}
+
+async function runWorker(folder: string, queue: string, index: number): Promise<Share> {
+  const report = join(folder, `${index}.json`);
+  const output = index === 0 ? 'inherit' : openSync(join(folder, `${index}.out`), 'w');
+  const child = spawn(
+    process.execPath,
+    [...process.execArgv, import.meta.filename, '--work', queue, report],
+    {
+      cwd: ROOT,
+      stdio: ['ignore', output, output],
+      // Built just now; built again under the other worker's feet it would be half a program for a moment.
+      env: { ...process.env, IS_BUILT: '1' },
+    },
+  );
+  const code = await new Promise<number | null>(done => child.once('exit', done));
+  const empty: Outcome = { passed: [], failed: [], skipped: [] };
+  return { outcome: existsSync(report) ? JSON.parse(readFileSync(report, 'utf8')) : empty, code };
 }
 
 async function runAll(args: readonly string[]): Promise<Outcome> {
@@ -129,7 +224,9 @@ async function runAll(args: readonly string[]): Promise<Outcome> {
   print('\n=== tests');
   const started = performance.now();
   try {
-    await runTests(selection, outcome);
+    const workers = Math.min(MOST_WORKERS, availableParallelism());
+    if (isWhole && workers > 1) await runShared(workers, outcome);
+    else await runTests(selection, outcome);
   } catch (error) {
     // A test file that cannot be loaded: nothing ran, and that is a failure.
     print(error instanceof Error ? (error.stack ?? error.message) : String(error));
@@ -156,8 +253,11 @@ function report(outcome: Outcome): number {
 
 /** Guards against being loaded by a test: only the command line runs it. */
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const args = process.argv.slice(2);
   try {
-    const code = report(await runAll(process.argv.slice(2)));
+    const [mode, queue = '', file = ''] = args;
+    if (mode === '--work') await work(queue, file);
+    const code = mode === '--work' ? 0 : report(await runAll(args));
     // A test that leaves a server or a timer behind must not keep the result from being seen.
     process.stdout.write('', () => process.exit(code));
   } catch (error) {

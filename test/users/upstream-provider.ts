@@ -19,7 +19,7 @@ export interface Upstream {
   /** How often its discovery document was read. */
   discovered(): number;
   /** As a browser would: signs in as the subject, consents, and comes back with this address. */
-  signIn(url: string, subject: string): Promise<URL>;
+  signIn(url: string, subject: string, jar?: CookieJar): Promise<URL>;
   /** By path: the JSON that it answers instead, to play a provider that lies. */
   readonly lies: Map<string, string>;
   /** Answers every call with 503 until it is told otherwise. */
@@ -53,7 +53,7 @@ export async function startUpstream(
     jwks: { keys: [{ ...key, kid: 'rs256', alg: 'RS256', use: 'sig' }] },
     cookies: { keys: [randomBytes(32).toString('base64url')] },
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
-    ttl: { Interaction: 60, Session: 60, Grant: 60, AccessToken: 60, IdToken: 60, AuthorizationCode: 60 },
+    ttl: { Interaction: 60, Session: 3600, Grant: 60, AccessToken: 60, IdToken: 60, AuthorizationCode: 60 },
     conformIdTokenClaims: options.claimsInIdToken !== true,
     findAccount: (_ctx, accountId) => ({
       accountId,
@@ -72,8 +72,7 @@ export async function startUpstream(
     else callback(request, response);
   });
 
-  async function signIn(url: string, subject: string): Promise<URL> {
-    const jar = new CookieJar();
+  async function signIn(url: string, subject: string, jar = new CookieJar()): Promise<URL> {
     const go = async (to: string, form?: URLSearchParams): Promise<Response> => {
       const answer = await fetch(to, {
         redirect: 'manual',

@@ -2,6 +2,7 @@ import type { Context } from 'koa';
 import { isAppError } from '../../errors.js';
 import type { PendingInteraction, SignInStep } from '../../oidc/interactions.js';
 import { ACR_ONE_FACTOR, ACR_TWO_FACTORS } from '../../protocol.js';
+import { KnownDevices } from '../../users/known-devices.js';
 import { isLongEnough, type PasswordReach } from '../../users/password-policy.js';
 import type { Acting } from '../../users/people-context.js';
 import type { Accepted, Need } from '../../users/sign-in.js';
@@ -53,10 +54,12 @@ export function together(first: readonly string[], second: readonly string[]): s
 export class Conclusion {
   readonly #parts: InteractionParts;
   readonly #devices: DeviceCookie;
+  readonly #known: KnownDevices;
 
   constructor(parts: InteractionParts) {
     this.#parts = parts;
     this.#devices = new DeviceCookie(parts.config.issuer);
+    this.#known = new KnownDevices(parts.context.database, parts.context.hasher);
   }
 
   get devices(): DeviceCookie {
@@ -105,7 +108,7 @@ export class Conclusion {
       acr,
       clientId: pending.client.clientId,
       facts: factsOf(ctx),
-      deviceToken: this.#devices.renew(ctx),
+      deviceToken: await this.#devices.renew(ctx, token => this.#known.isKnown(userId, token)),
       trustDevice,
     });
     // Closed between two clicks: the next try says what every refused sign-in says.

@@ -19,9 +19,14 @@ export class DeviceCookie {
     return token !== undefined && TOKEN.test(token) ? token : undefined;
   }
 
-  /** The one that is there, kept for longer, or a new one. */
-  renew(ctx: Context): string {
-    const token = this.get(ctx) ?? newDeviceToken();
+  /**
+   * The one that is there, kept for longer, if the person who has just signed in has got it before; otherwise a new
+   * one. Somebody who used this browser earlier, or put the cookie there, may have kept a copy, and would have the
+   * person's known device at home.
+   */
+  async renew(ctx: Context, isOwn: (token: string) => Promise<boolean>): Promise<string> {
+    const held = this.get(ctx);
+    const token = held !== undefined && (await isOwn(held)) ? held : newDeviceToken();
     this.#cookie.set(ctx, token, KEPT_FOR);
     return token;
   }

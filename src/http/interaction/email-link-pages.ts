@@ -2,6 +2,7 @@ import type { Context } from 'koa';
 import { network } from '../../rate-limits/network.js';
 import { confirmEmailChange, verifyEmail } from '../../users/change-email.js';
 import { type EmailLink, peekLink } from '../../users/email-links.js';
+import { otherWaysIn } from '../../users/other-ways.js';
 import { shortestPassword } from '../../users/password-policy.js';
 import { FieldsRefused } from '../../users/refused-fields.js';
 import { resetPassword } from '../../users/set-password.js';
@@ -69,8 +70,10 @@ export class EmailLinkPages {
         return;
       }
       case 'reset_password': {
-        await resetPassword(context, { token, password }, acting);
-        this.#sent.say(ctx, 'password_reset');
+        const { id } = await resetPassword(context, { token, password }, acting);
+        const ways = await context.database.read(on => otherWaysIn(on, id));
+        if (ways.passkeys + ways.providers === 0) this.#sent.say(ctx, 'password_reset');
+        else this.#sent.say(ctx, 'password_reset_ways', { ...ways });
         return;
       }
       case 'invitation': {

@@ -91,9 +91,10 @@ export class SecondFactorPages {
     }
     const wait = Math.min(answer.retryAfter, LONGEST_WAIT);
     ctx.set('Retry-After', String(wait));
+    const field = way === 'passkey' ? '' : 'code';
     const fault = answer.isPaused
-      ? { field: 'code', message: 'code.paused' }
-      : { field: 'code', message: 'code.throttled', values: { minutes: minutesOf(wait) } };
+      ? { field, message: 'code.paused' }
+      : { field, message: 'code.throttled', values: { minutes: minutesOf(wait) } };
     await this.#render(ctx, pending, step, way, [fault], 429);
   }
 

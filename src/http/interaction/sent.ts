@@ -38,7 +38,9 @@ export class Sent {
     const next: MessageView['next'] =
       typeof uid === 'string' && UID.test(uid)
         ? { url: `/interaction/${uid}/sign-in`, label: 'next.sign_in' }
-        : { url: '/account', label: 'next.account' };
+        : name === 'password_reset_ways'
+          ? { url: '/account/security', label: 'next.security' }
+          : { url: '/account', label: 'next.account' };
     this.#parts.renderer.render(ctx, 'message', {
       title: `message.${name}.title`,
       text: `message.${name}.text`,

@@ -109,6 +109,10 @@ export class SignInPages {
       await this.#conclusion.goOn(ctx, pending, answer, at);
       return;
     }
+    if (answer?.status === 'throttled') {
+      await this.#refuse(ctx, pending, answer, '');
+      return;
+    }
     const faults = [{ field: '', message: 'passkey.failed' }];
     await this.show(ctx, pending, { faults, status: 422 });
   }

@@ -18,10 +18,22 @@ import type { SignInPages } from './sign-in.js';
 const CALLBACK_PATH = '/federation/callback';
 /** Milliseconds that signing in elsewhere may take. */
 const AWAY_FOR = 15 * 60_000;
+/** Milliseconds by which the clocks of two providers may differ. */
+const SKEW = 60_000;
 const UID = /^[A-Za-z0-9_-]{1,64}$/;
 
 interface Away extends UnderWay {
   readonly upstream?: UpstreamState;
+}
+
+interface Returned {
+  readonly identity: UpstreamIdentity;
+  /** Of the provider. */
+  readonly name: string;
+  /** Milliseconds by the database's clock: when the browser came back. */
+  readonly at: number;
+  /** When it left. */
+  readonly leftAt: number;
 }
 
 /** Signing in with another provider: out, back, and into an account. */
@@ -49,8 +61,7 @@ export class UpstreamPages {
       return;
     }
     const redirectUri = `${config.issuer}${CALLBACK_PATH}/${provider.id}`;
-    // Whoever is signed in and is asked again must not get by with a click: the provider may have a session, too.
-    const mustProve = pending.sessionUserId !== undefined || asksAnew(pending);
+    const mustProve = asksAnew(pending);
     const begun = await this.#unlessRefused(() => federation.begin(provider.id, { redirectUri, mustProve }));
     if (begun === undefined) {
       await this.#failed(ctx, pending, 'sign_in.upstream_failed', provider.name);
@@ -107,20 +118,20 @@ export class UpstreamPages {
     const name =
       federation.providers.find(({ id }) => id === upstream.providerId)?.name ?? upstream.providerId;
     if (identity === undefined) await this.#failed(ctx, pending, 'sign_in.upstream_failed', name);
-    else await this.#signInWith(ctx, pending, identity, name, at);
+    else await this.#signInWith(ctx, pending, { identity, name, at, leftAt: step.at });
   }
 
-  async #signInWith(
-    ctx: Context,
-    pending: PendingInteraction,
-    identity: UpstreamIdentity,
-    name: string,
-    at: number,
-  ): Promise<void> {
+  async #signInWith(ctx: Context, pending: PendingInteraction, returned: Returned): Promise<void> {
     const { federation, interactions, config } = this.#parts;
+    const { identity, name, at } = returned;
     const answer = await federation.signInWith(identity);
     switch (answer.status) {
       case 'known':
+        if (await this.#mustProveHere(pending, answer.user, returned)) {
+          const notice = { kind: 'note', message: 'notice.prove_here', values: { provider: name } } as const;
+          await this.#signIn.show(ctx, pending, { email: answer.user.email, notice });
+          return;
+        }
         await this.#accept(ctx, pending, answer.user, name, at);
         return;
       case 'new': {
@@ -168,6 +179,25 @@ export class UpstreamPages {
     return passkeys.length > 0 ? 'second_factor' : 'enrolment';
   }
 
+  /**
+   * What was asked of the provider passed through the browser, so whoever sits there can have taken it out, and many
+   * providers heed none of it: only the instant in the signed ID token says that the person was there just now
+   * (OpenID Connect Core §3.1.2.1, §3.1.3.7). Somebody who has nothing to prove it with here has only the provider.
+   */
+  async #mustProveHere(
+    pending: PendingInteraction,
+    user: User,
+    { identity: { authenticatedAt }, leftAt, at }: Returned,
+  ): Promise<boolean> {
+    if (!asksAnew(pending) || !isActive(user)) return false;
+    const isFresh =
+      authenticatedAt !== undefined && authenticatedAt >= leftAt - SKEW && authenticatedAt <= at + SKEW;
+    if (isFresh) return false;
+    const { hasTotp, passkeys } = await this.#parts.signIn.factorsOf(user);
+    // The code is asked for in any case: see #needsOf.
+    return !hasTotp && (user.hasPassword || passkeys.length > 0);
+  }
+
   async #failed(ctx: Context, pending: PendingInteraction, message: string, provider: string): Promise<void> {
     const faults = [{ field: '', message, values: { provider } }];
     await this.#signIn.show(ctx, pending, { faults, status: 422 });
@@ -206,9 +236,13 @@ export class UpstreamPages {
   }
 }
 
-/** OpenID Connect Core §3.1.2.1: the client wants to know that the person is there now. */
-function asksAnew({ params }: PendingInteraction): boolean {
+/**
+ * OpenID Connect Core §3.1.2.1: the client wants to know that the person is there now. And whoever is signed in and is
+ * asked again must not get by with a click: the provider may have a session, too.
+ */
+function asksAnew({ params, sessionUserId }: PendingInteraction): boolean {
   return (
+    sessionUserId !== undefined ||
     params.max_age !== undefined ||
     String(params.prompt ?? '')
       .split(' ')

@@ -13,7 +13,7 @@ export interface CsrfOptions {
 }
 
 /**
- * Only our own pages may post to us (requirement 18). The browser holds a random value that no other site can read or,
+ * Only our own pages may post to us (OWASP ASVS 5.0, 3.5). The browser holds a random value that no other site can read or,
  * thanks to the `__Host-` prefix, set; the form carries an HMAC of it. What the browser says about the origin of the
  * request is checked first.
  */
@@ -31,7 +31,10 @@ export class CsrfProtection {
     this.#cookie = this.#isHttps ? '__Host-csrf' : 'csrf';
   }
 
-  /** Puts `ctx.state.csrfToken` there for whoever renders a page; the cookie is set when it is read. */
+  /**
+   * Puts `ctx.state.csrfToken` there for whoever renders a page; the cookie is set when it is read. Undefined on the
+   * page that answers a POST without the cookie.
+   */
   offer(): Middleware {
     return (ctx, next) => {
       let token: string | undefined;
@@ -39,7 +42,7 @@ export class CsrfProtection {
         enumerable: true,
         configurable: true,
         get: () => {
-          token ??= this.#tokenOf(this.#cookieOf(ctx) ?? this.#newCookie(ctx));
+          token ??= this.#tokenFor(ctx);
           return token;
         },
       });
@@ -75,6 +78,15 @@ export class CsrfProtection {
   #cookieOf(ctx: Context): string | undefined {
     const value = ctx.cookies.get(this.#cookie, { signed: false });
     return value !== undefined && VALUE.test(value) ? value : undefined;
+  }
+
+  /**
+   * A POST never sets the cookie: that of another site comes without it (SameSite), and a new one would replace the
+   * old under every form that is open in the victim's browser.
+   */
+  #tokenFor(ctx: Context): string | undefined {
+    const cookie = this.#cookieOf(ctx) ?? (ctx.method === 'POST' ? undefined : this.#newCookie(ctx));
+    return cookie === undefined ? undefined : this.#tokenOf(cookie);
   }
 
   #newCookie(ctx: Context): string {

@@ -3,6 +3,7 @@ import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
 import {
   ask,
   challengeOf,
+  claimsOf,
   type Parameters,
   type Person,
   type RelyingParty,
@@ -156,7 +157,7 @@ describe('a request object (RFC 9101)', () => {
     });
 
     it('is alone what counts: parameters beside it are ignored or refused (requirement 24)', async () => {
-      const { claims } = claimsFor(shop, { nonce: 'inside', state: 'inside' });
+      const { claims, verifier } = claimsFor(shop, { nonce: 'inside', state: 'inside' });
       const request = await es256.sign(claims);
       const outside = {
         state: 'outside',
@@ -179,8 +180,11 @@ describe('a request object (RFC 9101)', () => {
       expect(departure?.method).to.equal('GET');
       expect(departure?.uri).to.equal(shop.redirectUri);
       expect(departure?.parameters.state).to.equal('inside');
-      const inside = { ...claimsFor(shop), claims };
-      expect(inside.claims.nonce).to.equal('inside');
+      const code = String(departure?.parameters.code);
+      // By the challenge inside, too.
+      const { json } = await shop.redeem({ request: { ...shop.begin(), verifier }, code });
+      expect(claimsOf(json.id_token).nonce).to.equal('inside');
+      expect(json.scope).to.equal(claims.scope);
       // What is missing inside is missing.
       const { state: _state, ...stateless } = claims;
       const other = scene.browser();

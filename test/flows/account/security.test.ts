@@ -54,7 +54,7 @@ describe('what opens an account, on its pages', () => {
       return code;
     }
 
-    it('changes the password: this session stays under a new cookie, the others end, the owner is told (52)', async () => {
+    it('changes the password: this session stays under a new cookie, the others end, the owner is told (requirement 52)', async () => {
       const email = await person();
       const other = await world.signedIn(email);
       const browser = await world.signedIn(email, '/account/security');

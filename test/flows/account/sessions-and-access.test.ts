@@ -193,7 +193,7 @@ describe('sessions and access on the account pages', () => {
       }
     });
 
-    it('signs out: the old cookie opens nothing any more (requirement 19)', async () => {
+    it('signs out: the old cookie opens nothing any more (requirement 17)', async () => {
       const email = await person();
       const browser = await world.signedIn(email);
       const cookies = await browser.cookies();

@@ -67,6 +67,22 @@ describe('a signed authorization response (JARM)', () => {
       });
     }
 
+    it('has two names for the query, of which a client that registered one may ask for the other (JARM §2.3.4)', async () => {
+      for (const [registered, asked] of [
+        ['query.jwt', 'jwt'],
+        ['jwt', 'query.jwt'],
+      ] as const) {
+        const client = await scene.relyingParty({ responseModes: [registered] });
+        const request = client.begin({ response_mode: asked, prompt: 'none' });
+        const { departure } = await scene.browser().get(request.path);
+        expect(departure?.method, asked).to.equal('GET');
+        expect(Object.keys(departure?.parameters ?? {}), asked).to.deep.equal(['response']);
+        const other = client.begin({ response_mode: 'form_post.jwt', prompt: 'none' });
+        const refused = await scene.browser().get(other.path);
+        expect(JSON.stringify(refused.departure?.parameters ?? {}), asked).to.not.include('login_required');
+      }
+    });
+
     it('is nothing for clients that did not register it', async () => {
       const plain = await scene.relyingParty();
       const browser = scene.browser();
