@@ -161,7 +161,7 @@ function checkAlgorithms(
   checkOptional('userinfo_signed_response_alg', metadata.userinfoSignedResponseAlg, signing, faults);
   const { responseModes, authorizationSignedResponseAlg: alg } = metadata;
   checkOptional('authorization_signed_response_alg', alg, signing, faults);
-  // Requirement 9: a fragment stays in the history and in the referrer of what the page loads.
+  // OWASP ASVS 5 §10.4.12: a fragment stays in the history and in the referrer of what the page loads.
   const modes = choiceProblem(AUTHORIZATION_RESPONSE_MODES);
   const most = AUTHORIZATION_RESPONSE_MODES.length;
   checkList('response_modes', responseModes, most, modes, faults);

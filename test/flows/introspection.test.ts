@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { decodeJwt, generateKeyPair, importJWK, SignJWT } from 'jose';
-import { deleteClient, disableClient } from '../../src/clients/change-client.js';
+import { createClient, deleteClient, disableClient } from '../../src/clients/change-client.js';
 import { updateResourceServer } from '../../src/resources/change-resource-server.js';
 import type { RunningServer } from '../../src/server.js';
 import { forEachDatabase } from '../support/databases.js';
@@ -105,6 +105,34 @@ describe('introspection (RFC 7662)', () => {
       const wrong = await introspect(value, { ...client, clientSecret: stranger.clientSecret });
       expect(wrong.status).to.equal(401);
       expect(wrong.text).to.not.include('active');
+    });
+
+    it('answers no public client, whose name anybody can use: as if it had failed to prove itself (§2.1)', async () => {
+      const { keys, ...operator } = await cluster.operator();
+      const { client: open } = await createClient(
+        { ...operator, hasher: keys.hasher },
+        {
+          name: 'Page',
+          authMethod: 'none',
+          redirectUris: ['https://rp.example.test/callback'],
+          resources: [],
+        },
+        OPERATOR,
+      );
+      const client_id = open.clientId;
+      const refused = await introspect('unknown', { ...client, clientSecret: stranger.clientSecret });
+      const values = [await token(node, client), await token(node, client, { resource: OPAQUE }), 'unknown'];
+      for (const value of values) {
+        for (const extra of [{}, { client_secret: '' }, { client_secret: 'x'.repeat(43) }]) {
+          const form = { token: value, client_id, ...extra };
+          const answer = await post(node, '/oauth2/introspect', form);
+          expect(answer.status).to.equal(401);
+          expect(answer.text).to.equal(refused.text);
+        }
+        // RFC 7009 §2.1: to revoke, its name is enough; somebody else's token it does not end.
+        expect((await post(node, '/oauth2/revoke', { token: value, client_id })).status).to.equal(200);
+      }
+      expect((await introspect(values[0] ?? '', client)).json.active).to.equal(true);
     });
 
     for (const resource of [RESOURCE, OPAQUE]) {

@@ -90,7 +90,10 @@ describe('forms from elsewhere (requirement 18)', () => {
     const { cookie, csrf } = await page();
     for (const site of ['cross-site', 'same-site', undefined]) {
       // SameSite=Lax: the form of another site brings no cookie along.
-      const headers = { origin: 'https://evil.example', ...(site !== undefined && { 'sec-fetch-site': site }) };
+      const headers = {
+        origin: 'https://evil.example',
+        ...(site !== undefined && { 'sec-fetch-site': site }),
+      };
       const refused = await server.post('/act', { csrf: 'A'.repeat(43) }, headers);
       expect(refused.status).to.equal(403);
       expect(refused.headers['set-cookie']).to.equal(undefined);

@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { brotliDecompressSync } from 'node:zlib';
 import axeCore from 'axe-core';
 import type { Browser, BrowserContext, CDPSession, Page } from 'playwright-core';
 
@@ -41,6 +43,19 @@ async function executable(): Promise<string> {
   return join(folder, NAME);
 }
 
+/**
+ * Libraries that a bare machine lacks come with the package, too: they are put before the system's only then, because
+ * the system's own fit it better.
+ */
+function libraries(executablePath: string): Readonly<Record<string, string>> {
+  const needed = spawnSync('ldd', [executablePath], { encoding: 'utf8' });
+  if (!needed.stdout?.includes('not found')) return {};
+  const folder = join(executablePath, '..');
+  const archive = brotliDecompressSync(readFileSync(join(PACKAGE, 'bin', 'al2023.tar.br')));
+  spawnSync('tar', ['-x', '-C', folder], { input: archive });
+  return { LD_LIBRARY_PATH: join(folder, 'lib') };
+}
+
 async function launch(): Promise<Browser> {
   try {
     const { chromium } = await import('playwright-core');
@@ -51,7 +66,7 @@ async function launch(): Promise<Browser> {
       executablePath,
       // As root there is no sandbox to have; nothing else of the browser's own rules is switched off.
       args: ['--no-sandbox'],
-      env: { ...(process.env as Record<string, string>), ...env },
+      env: { ...(process.env as Record<string, string>), ...env, ...libraries(executablePath) },
     });
   } catch (cause) {
     throw new Error(

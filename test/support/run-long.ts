@@ -8,7 +8,15 @@ import { FIGURE, SEED } from './scale.js';
  * the figures once more at the end. CI=true runs a quarter; SEED=n repeats its choices. Paths narrow the selection.
  */
 const ROOT = resolve(import.meta.dirname, '..', '..');
-const FILES = ['test/flows/rotation*.test.ts', 'test/keys/rotate-*.test.ts', 'test/keys/crash*.test.ts'];
+const FILES = [
+  'test/flows/rotation*.test.ts',
+  'test/keys/rotate-*.test.ts',
+  'test/keys/crash*.test.ts',
+  'test/flows/lifecycle/refresh-races.test.ts',
+  'test/flows/lifecycle/logout-notices.test.ts',
+  'test/attacks/authorization/code-race.test.ts',
+  'test/attacks/authorization/pushed-requests.test.ts',
+];
 
 const chosen = process.argv.slice(2);
 const figures: string[] = [];

@@ -79,6 +79,28 @@ forEachDatabase((_name, fresh) => {
       }
     });
 
+    it('would open for several if they were looked at first and used up then (control: the WHERE is what protects)', async () => {
+      const contexts = [people.context, people.another()];
+      let most = 0;
+      for (let round = 0; round < 20 && most < 2; round += 1) {
+        const token = await make();
+        const id = people.context.hasher.hashOf('email_link', token);
+        const all = await Promise.all(
+          Array.from({ length: 16 }, async (_, index) => {
+            const context = contexts[index % 2] ?? people.context;
+            const link = await peekLink(context, token, 'reset_password');
+            if (link === undefined) return undefined;
+            await context.database.transaction(trx =>
+              trx('email_links').where({ id }).update({ used_at: link.expiresAt }),
+            );
+            return link;
+          }),
+        );
+        most = Math.max(most, all.filter(link => link !== undefined).length);
+      }
+      expect(most).to.be.above(1);
+    });
+
     it('are not used up by work that fails', async () => {
       const token = await make();
       const failed = people.context.database

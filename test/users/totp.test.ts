@@ -97,6 +97,30 @@ describe('one-time codes', () => {
       }
     });
 
+    it('would count several times if the step were read first and written then (control: the WHERE is what protects)', async () => {
+      await enrolled();
+      const nodes = [people.context, people.another().context];
+      let most = 0;
+      for (let step = 1; step <= 20 && most < 2; step += 1) {
+        await people.context.database.write(on =>
+          on('users').where({ id: user.id }).update({ totp_last_step: 0 }),
+        );
+        const answers = await Promise.all(
+          Array.from({ length: 16 }, async (_, index) => {
+            const { database } = nodes[index % 2] ?? people.context;
+            const row = await database.read(on => on('users').where({ id: user.id }).first('totp_last_step'));
+            if (Number(row?.totp_last_step) >= step) return false;
+            await database.transaction(trx =>
+              trx('users').where({ id: user.id }).update({ totp_last_step: step }),
+            );
+            return true;
+          }),
+        );
+        most = Math.max(most, count(answers));
+      }
+      expect(most).to.be.above(1);
+    });
+
     it('do not count again for the code that enrolled them', async () => {
       const { enrolling, secret } = await enrolTotp(people.context, user);
       const code = await codeOf(secret);
@@ -160,6 +184,29 @@ describe('recovery codes', () => {
         expect(count(answers)).to.equal(1);
       }
       expect(await recoveryCodesLeft(people.context, user.id)).to.equal(7);
+    });
+
+    it('would count several times if they were looked up first and crossed off then (control: the WHERE is what protects)', async () => {
+      await makeRecoveryCodes(people.context, user.id, as(user));
+      const nodes = [people.context, people.another().context];
+      let most = 0;
+      const { reader } = people.context.database;
+      for (const { id } of await reader('recovery_codes').where({ user_id: user.id })) {
+        if (most > 1) break;
+        const answers = await Promise.all(
+          Array.from({ length: 16 }, async (_, index) => {
+            const { database } = nodes[index % 2] ?? people.context;
+            const row = await database.read(on =>
+              on('recovery_codes').where({ id, used_at: null }).first('id'),
+            );
+            if (row === undefined) return false;
+            await database.transaction(trx => trx('recovery_codes').where({ id }).update({ used_at: 1 }));
+            return true;
+          }),
+        );
+        most = Math.max(most, count(answers));
+      }
+      expect(most).to.be.above(1);
     });
 
     it('are ten of 80 bits, taken as people type them', async () => {

@@ -37,7 +37,7 @@ import {
   takeTotpAway,
 } from './totp.js';
 
-/** Changes of what opens the account, or its end: only for who has just signed in (requirement 94). */
+/** Changes of what opens the account, or its end: only for who has just signed in (OWASP ASVS 5 §7.5.1). */
 const SENSITIVE = { isSensitive: true };
 const SENSITIVE_ACT = { isSensitive: () => true };
 /** The first click only leads to the page that says what happens, which asks for itself and is come back to. */

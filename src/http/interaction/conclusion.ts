@@ -20,14 +20,14 @@ const users = new UserStore();
 /** Milliseconds that what is missing may take: afterwards the first factor is shown again. */
 const STEP_FOR = 15 * 60_000;
 
-/** A sign-in under way. It is kept beside the interaction, sealed, and is no session (requirement 90). */
+/** A sign-in under way. It is kept beside the interaction, sealed, and is no session (NIST SP 800-63B-4 §2.2). */
 export interface UnderWay extends SignInStep {
   readonly needs: 'first_factor' | Exclude<Need, 'nothing'> | 'recovery_codes' | 'new_password';
   /** TOTP secret that is being set up, sealed. */
   readonly enrolling?: string;
   /** To be shown, until the person goes on. */
   readonly recoveryCodes?: readonly string[];
-  /** Of another provider; becomes this account's when its owner has signed in (requirement 93). */
+  /** Of another provider; becomes this account's when its owner has signed in (OWASP ASVS 5 §6.8.1). */
   readonly linking?: Linking | undefined;
   readonly passwordReach?: PasswordReach | undefined;
   readonly trustDevice?: boolean | undefined;
@@ -86,7 +86,7 @@ export class Conclusion {
 
   /**
    * Makes the session. But first, a password that is too short for what is asked for beside it now makes way for
-   * another (requirement 86): when a second factor is taken away, nobody knows how long the password is.
+   * another (NIST SP 800-63B-4 §3.1.1.2): when a second factor is taken away, nobody knows how long the password is.
    */
   async end(
     ctx: Context,

@@ -15,7 +15,7 @@ import { currentUser, factsOf, faultsOf, pathOf } from './pending.js';
 
 const users = new UserStore();
 
-/** Asked of whoever has typed a password that is too short by now (requirement 86). */
+/** Asked of whoever has typed a password that is too short by now (NIST SP 800-63B-4 §3.1.1.2). */
 export class NewPasswordPages {
   readonly #parts: InteractionParts;
   readonly #conclusion: Conclusion;

@@ -15,8 +15,8 @@ const users = new UserStore();
 type PendingAnswer = (ctx: Context, pending: PendingInteraction) => Promise<void>;
 
 /**
- * Of whoever began it, in the browser where they did (requirement 17). Otherwise the page that says so: the link of an
- * attacker to his own sign-in would else end with the victim signed in, or signed in as him.
+ * Of whoever began it, in the browser where they did. Otherwise the page that says so: the link of an attacker to his
+ * own sign-in would else end with the victim signed in (session fixation), or signed in as him (login CSRF).
  */
 export function inInteraction(parts: InteractionParts, answer: PendingAnswer): Answer {
   return async ctx => {

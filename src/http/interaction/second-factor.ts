@@ -16,7 +16,7 @@ type Way = SecondFactorView['way'];
 const LONGEST_TOTP = 8;
 const LONGEST_WAIT = 24 * 3600;
 
-/** Asked of whoever has shown the first factor and has no session yet (requirement 90). */
+/** Asked of whoever has shown the first factor and has no session yet (NIST SP 800-63B-4 §2.2). */
 export class SecondFactorPages {
   readonly #parts: InteractionParts;
   readonly #conclusion: Conclusion;

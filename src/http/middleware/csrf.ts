@@ -13,9 +13,9 @@ export interface CsrfOptions {
 }
 
 /**
- * Only our own pages may post to us (OWASP ASVS 5.0, 3.5). The browser holds a random value that no other site can read or,
- * thanks to the `__Host-` prefix, set; the form carries an HMAC of it. What the browser says about the origin of the
- * request is checked first.
+ * Only our own pages may post to us (OWASP ASVS 5 §3.5.1). The browser holds a random value that no other site can
+ * read or, thanks to the `__Host-` prefix, set; the form carries an HMAC of it. What the browser says about the origin
+ * of the request is checked first.
  */
 export class CsrfProtection {
   readonly #key: Buffer;

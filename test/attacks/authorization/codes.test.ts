@@ -12,7 +12,7 @@ import {
 import { forEachDatabase } from '../../support/databases.js';
 import { ProofKey } from '../../support/dpop.js';
 import { installMovedTime, type MovedTime } from '../../support/moved-time.js';
-import { basic, OPERATOR, post, RESOURCE, type SeededClient } from '../../support/nodes.js';
+import { basic, ISSUER, OPERATOR, post, RESOURCE, type SeededClient } from '../../support/nodes.js';
 
 describe('an authorization code', () => {
   forEachDatabase((_name, fresh) => {
@@ -193,8 +193,10 @@ describe('an authorization code', () => {
       const narrow = await shop.authorize(browser, undefined);
       const answer = await shop.redeem(narrow, { scope: 'openid orders.read orders.write' });
       expect(answer.status, answer.text).to.equal(200);
-      expect(answer.json.scope).to.equal('openid orders.read');
-      expect(claimsOf(answer.json.access_token).scope).to.equal('orders.read');
+      expect(String(answer.json.scope).split(' ')).to.have.members(['openid', 'orders.read']);
+      const claims = claimsOf(answer.json.access_token);
+      expect(claims.scope).to.equal(answer.json.scope);
+      expect(claims.aud).to.have.members([RESOURCE, `${ISSUER}/oauth2/userinfo`]);
     });
 
     it('of a person who is gone meanwhile gives nothing', async () => {

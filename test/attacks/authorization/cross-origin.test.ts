@@ -93,9 +93,13 @@ describe('a page of another origin', () => {
             headers: { origin, 'access-control-request-method': 'POST' },
           });
         expect(crossOriginOf(await ofOrigin('null')), path).to.deep.equal({});
-        expect(crossOriginOf(await ofOrigin(FOREIGN))['access-control-allow-credentials'], path).to.equal(
-          undefined,
-        );
+        for (const origin of [ORIGIN, FOREIGN]) {
+          const allowed = crossOriginOf(await ofOrigin(origin));
+          expect(allowed['access-control-allow-origin'], path).to.equal(origin);
+          expect(allowed['access-control-allow-methods'], path).to.include('POST');
+          expect(allowed['access-control-allow-headers'], path).to.equal('Authorization, Content-Type, DPoP');
+          expect(allowed, path).to.not.have.property('access-control-allow-credentials');
+        }
       }
       for (const path of ['/oauth2/introspect', '/oauth2/ciba']) {
         const answer = await ask(scene.node, path, { method: 'OPTIONS', headers: { origin: ORIGIN } });

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { ArtifactStore } from '../../../src/oidc/artifact-store.js';
 import {
   ask,
   type Person,
@@ -101,6 +102,24 @@ describe('a browser’s session', () => {
         password: 'wrong wrong wrong',
       });
       expect(attacker.landing.departure).to.equal(undefined);
+    });
+
+    it('is there for whoever holds the cookie of the interaction (control: the cookie is what protects)', async () => {
+      const owner = scene.browser();
+      await owner.get(shop.begin().path);
+      const { pathname } = new URL(owner.landing.url);
+      const uid = pathname.split('/').at(-1) ?? '';
+      const { database, keys } = await scene.cluster.operator();
+      const store = new ArtifactStore({ hasher: keys.hasher, envelope: keys.artifactEnvelope });
+      const isKept = async (): Promise<boolean> =>
+        (await store.find(database.reader, 'Interaction', uid)) !== undefined;
+      const other = scene.browser();
+      expect([(await other.get(pathname)).status, await isKept()]).to.deep.equal([400, true]);
+      for (const [name, value] of Object.entries(await owner.cookies(pathname))) {
+        await other.jar.setCookie(`${name}=${value}; Path=${pathname}`, 'http://localhost:4400/');
+      }
+      expect((await other.get(pathname)).status).to.equal(200);
+      expect(other.has('input[name="password"]')).to.equal(true);
     });
 
     it('is signed: a changed or foreign cookie is none', async () => {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { type Person, Scene } from '../../flows/authorization/relying-party.js';
+import { type Person, Scene, userinfo } from '../../flows/authorization/relying-party.js';
 import { forEachDatabase } from '../../support/databases.js';
 import { post } from '../../support/nodes.js';
 
@@ -33,6 +33,18 @@ describe('a public client, whose name anybody can use', () => {
           ]);
         }
       }
+    });
+
+    it('cannot be used to try out stolen tokens, its own included (RFC 7662 §2.1); it can end its own', async () => {
+      const spa = await scene.relyingParty({ authMethod: 'none' });
+      const { json } = await spa.redeem(await spa.authorize(scene.browser(), person));
+      const form = { client_id: spa.client.clientId, token: String(json.access_token) };
+      const answer = await post(scene.node, '/oauth2/introspect', form);
+      expect([answer.status, answer.json.error]).to.deep.equal([401, 'invalid_client']);
+      expect(answer.text).to.not.include('active');
+      expect((await userinfo(scene.node, json.access_token)).status).to.equal(200);
+      expect((await post(scene.node, '/oauth2/revoke', form)).status).to.equal(200);
+      expect((await userinfo(scene.node, json.access_token)).status).to.equal(401);
     });
   });
 });

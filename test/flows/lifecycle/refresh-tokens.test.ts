@@ -62,7 +62,7 @@ describe('a refresh token', function () {
       expect(new Set(chain)).to.have.property('size', 5);
     });
 
-    it('repeated within 10 s gives the same successor, on each node and after a restart of all (D8, RFC 9700 §4.14.2)', async () => {
+    it('repeated within 10 s gives the same successor, on each node and after a restart of all: an answer that was lost costs no sign-in (RFC 9700 §4.14.2)', async () => {
       const first = await begin();
       const second = successor(await scene.at(party, 0).refresh(first));
       expect(successor(await scene.at(party, 1).refresh(first))).to.equal(second);

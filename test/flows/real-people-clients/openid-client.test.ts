@@ -108,9 +108,7 @@ describe('openid-client', () => {
     expect(refusal).to.be.instanceOf(oidc.AuthorizationResponseError).with.property('error', 'access_denied');
   });
 
-  it('polls for a device until its person has agreed, at the pace that the server sets (RFC 8628)', async function () {
-    // The library waits out the real interval between its polls.
-    this.timeout(60_000);
+  it('polls for a device until its person has agreed, at the pace that the server sets (RFC 8628)', async () => {
     const { client } = await seedPublicClient(house.cluster, {
       grantTypes: [DEVICE_GRANT, 'refresh_token'],
       redirectUris: [],
@@ -118,6 +116,8 @@ describe('openid-client', () => {
     });
     const configuration = await discovered(client);
     const device = await oidc.initiateDeviceAuthorization(configuration, { scope: SCOPE });
+    const { interval = 0 } = device;
+    expect(interval).to.equal(5);
     const errors: unknown[] = [];
     const agreed = new Promise<void>((resolve, reject) => {
       configuration[oidc.customFetch] = async (url, options) => {
@@ -125,6 +125,7 @@ describe('openid-client', () => {
         if (!response.ok) {
           errors.push(((await response.clone().json()) as { error?: unknown }).error);
           await agree().then(resolve, reject);
+          house.moveBy(interval);
         }
         return response;
       };
@@ -138,7 +139,9 @@ describe('openid-client', () => {
       const button = 'button[name="answer"][value="allow"]';
       await browser.submit(button, {}, { button });
     }
-    const [tokens] = await Promise.all([oidc.pollDeviceAuthorizationGrant(configuration, device), agreed]);
+    // The library waits by the clock on the wall, the server counts by the database's, which runs ahead here.
+    const hurried = { ...device, interval: 1 };
+    const [tokens] = await Promise.all([oidc.pollDeviceAuthorizationGrant(configuration, hurried), agreed]);
     expect(errors).to.deep.equal(['authorization_pending']);
     expect(tokens.claims()?.sub).to.equal(house.person.user.id);
     expect(tokens.refresh_token).to.be.a('string');

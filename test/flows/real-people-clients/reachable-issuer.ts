@@ -13,12 +13,20 @@ export class ReachableIssuer {
   readonly cluster: Cluster;
   readonly issuer: string;
   readonly person: Person;
+  /** Of the database's clock, by which polls are counted. */
+  readonly moveBy: (seconds: number) => void;
   readonly #database: FreshDatabase;
 
-  private constructor(cluster: Cluster, issuer: string, person: Person, database: FreshDatabase) {
+  private constructor(
+    cluster: Cluster,
+    person: Person,
+    database: FreshDatabase,
+    moveBy: (seconds: number) => void,
+  ) {
     this.cluster = cluster;
-    this.issuer = issuer;
+    this.issuer = cluster.config.issuer;
     this.person = person;
+    this.moveBy = moveBy;
     this.#database = database;
   }
 
@@ -26,8 +34,10 @@ export class ReachableIssuer {
     const database = await freshSqlite();
     const port = await freePort();
     const issuer = `http://localhost:${port}`;
+    let moved = 0;
     const cluster = new Cluster({
       url: database.url,
+      databaseClockOffset: () => moved,
       env: {
         CLAVIGER_ISSUER: issuer,
         CLAVIGER_HTTP_PORT: String(port),
@@ -37,7 +47,9 @@ export class ReachableIssuer {
     });
     await cluster.start();
     const person = await seedUser(cluster, { profile: { name: 'Ada Example' } });
-    return new ReachableIssuer(cluster, issuer, person, database);
+    return new ReachableIssuer(cluster, person, database, seconds => {
+      moved += seconds * 1000;
+    });
   }
 
   /** A person's browser without scripts. */
