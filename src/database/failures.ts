@@ -48,7 +48,8 @@ function isUnavailable(error: unknown): boolean {
   return (
     isSilent(error) ||
     error.name === 'KnexTimeoutError' ||
-    /Connection terminated|Connection ended|connection timeout|timeout exceeded when trying to connect/i.test(
+    // "timeout expired" is how pg itself says that a server took the connection and then said nothing.
+    /Connection terminated|Connection ended|connection timeout|timeout expired|timeout exceeded when trying to connect/i.test(
       error.message,
     )
   );

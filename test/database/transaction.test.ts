@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { expect } from 'chai';
 import knexModule from 'knex';
 import { type Database, openDatabase } from '../../src/database/connect.js';
@@ -116,6 +117,17 @@ describe('a transaction', () => {
       expect(now).to.be.within(started - 1500, Date.now() + 1500);
       expect(now % 1).to.equal(0);
     });
+  });
+
+  it('is refused with database_unavailable when a server takes the connection and says nothing', async () => {
+    const silent = createServer(() => undefined);
+    await new Promise<void>(done => silent.listen(0, '127.0.0.1', done));
+    const { port } = silent.address() as AddressInfo;
+    const database = openDatabase({ url: `postgres://x:y@127.0.0.1:${port}/none` });
+    const refusal: unknown = await database.now().catch((error: unknown) => error);
+    expect(refusal).to.have.property('code', 'database_unavailable');
+    await database.close();
+    silent.close();
   });
 
   it('is refused with database_unavailable when nobody answers', async () => {
