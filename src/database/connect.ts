@@ -67,13 +67,11 @@ export class Database {
     return withoutContention(() => this.#writer.transaction(work));
   }
 
-  /** Runs reads; turns an unreachable database into `database_unavailable`. */
+  /**
+   * Runs reads, again when somebody else had the file; turns an unreachable database into `database_unavailable`.
+   */
   async read<T>(query: (reader: Queryable) => Promise<T>): Promise<T> {
-    try {
-      return await query(this.reader);
-    } catch (error) {
-      throw asDatabaseFailure(error);
-    }
+    return withoutContention(() => query(this.reader));
   }
 
   /**

@@ -34,9 +34,10 @@ interface SqliteConnection {
   exec(sql: string, done: (error: Error | null) => void): void;
 }
 
+// busy_timeout first: turning to WAL needs the file, too, and must wait for whoever has it, as everything after it does.
 // synchronous=FULL: an acknowledged write is on the disk, so that a power cut loses no audit row.
 const PRAGMAS =
-  'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2500; PRAGMA foreign_keys = ON;';
+  'PRAGMA busy_timeout = 2500; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;';
 
 function open(filename: string, log: Knex.Logger, connections: { min: number; max: number }): Knex {
   return knexModule.knex({

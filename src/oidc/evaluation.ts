@@ -137,7 +137,7 @@ export class Evaluation {
     completeAnswer(ctx);
     const event = auditEventOf(ctx, unit, facts);
     if (event !== undefined) unit.events.push(event);
-    if (unit.revokedGrants.size > 0) unit.events.push(...revokedGrantEvents(ctx, unit, facts));
+    if (unit.endsGrants) unit.events.push(...revokedGrantEvents(ctx, unit, facts));
     if (unit.operations.length === 0 && unit.events.length === 0) return undefined;
     return this.#commit(ctx, unit, facts);
   }

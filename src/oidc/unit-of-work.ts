@@ -36,6 +36,10 @@ export class UnitOfWork {
     return this.#revokedGrants;
   }
 
+  get endsGrants(): boolean {
+    return this.#revokedGrants !== undefined;
+  }
+
   /** Made when it is needed: most requests write no artifact. */
   get artifacts(): Map<string, Readonly<Record<string, unknown>> | undefined> {
     this.#artifacts ??= new Map();

@@ -47,6 +47,13 @@ describe('the installation', () => {
       const children = Array.from({ length: 5 }, () =>
         fork(CHILD, [url, rootKey, FIRST.issuer, FIRST.environment], { execArgv: ['--import=tsx'] }),
       );
+      for (const child of children) {
+        // Otherwise the test would wait for the word of a process that is no more.
+        child.once(
+          'exit',
+          code => code === 0 || child.emit('error', new Error(`a process ended with ${code}`)),
+        );
+      }
       await Promise.all(children.map(child => once(child, 'message')));
       const results = await Promise.all(
         children.map(async child => {
