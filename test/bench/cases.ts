@@ -84,7 +84,7 @@ export const WARMING_CASE = tokenCase('ES256', ['claviger', 'bare', 'bare-sqlite
 export const CROWD_CASE = `${BENCH_PEOPLE} simultaneous sign-ins: JWKS`;
 
 /** Bare keeps its last thousand codes, and one code is not worth more than a minute anywhere. */
-const MOST_CODES = 512;
+const MOST_CODES = 128;
 
 export const CASES: readonly BenchCase[] = [
   WARMING_CASE,
