@@ -26,8 +26,8 @@ export interface PeopleSceneOptions extends Omit<ClusterOptions, 'clock' | 'data
 
 /** An authenticator app. */
 export interface Authenticator {
-  /** The code that is shown now, or so many steps of 30 seconds away from it. */
-  code(steps?: number): Promise<string>;
+  /** The code that is shown now. */
+  code(): Promise<string>;
   readonly recoveryCodes: readonly string[];
 }
 
@@ -71,9 +71,12 @@ export class PeopleScene {
     const acting: Acting = { actor: `user:${userId}` };
     const { enrolling, secret } = await enrolTotp(context, { id: userId, email });
     const totp = new TOTP({ secret: secret.replaceAll(' ', '') });
-    const code = async (steps = 0): Promise<string> =>
-      totp.generate({ timestamp: (await context.database.now()) + steps * 30_000 });
-    await confirmTotp(context, { userId, enrolling, code: await code(-1) }, acting);
+    const code = async (): Promise<string> => totp.generate({ timestamp: await context.database.now() });
+    if (!(await confirmTotp(context, { userId, enrolling, code: await code() }, acting))) {
+      throw new Error('the code that confirms the authenticator was refused');
+    }
+    // A code is good once: the next is of a later step, whenever in its step this one was.
+    this.#time.moveBy(30);
     const recoveryCodes = await makeRecoveryCodes(context, userId, acting);
     await this.tick();
     return { code, recoveryCodes };
