@@ -3,7 +3,6 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import { GroupCommit } from './audit/group-commit.js';
-import { ClientStore } from './clients/client-store.js';
 import { RevokedTokenStore } from './clients/revoked-token-store.js';
 import { SecretUses } from './clients/secret-uses.js';
 import { type Clock, systemClock } from './clock.js';
@@ -13,7 +12,6 @@ import { localRootKey } from './crypto/root-key.js';
 import { ChangeFeed } from './database/change-feed.js';
 import { openDatabase } from './database/connect.js';
 import { openInstallation } from './database/installation.js';
-import { RecordCache } from './database/record-cache.js';
 import { createMailer, DevelopmentMailbox } from './delivery/mailer.js';
 import { createListener, createOperationsApp, edge } from './http/app.js';
 import { openPages } from './http/pages.js';
@@ -30,6 +28,7 @@ import { deliverLogout } from './oidc/deliver-logout.js';
 import { ownTokenVerifier } from './oidc/own-tokens.js';
 import { openAccess, openPeople, type People } from './oidc/people.js';
 import { PollLimit } from './oidc/polling.js';
+import { openRecords } from './oidc/records.js';
 import { RefreshRotation } from './oidc/refresh-rotation.js';
 import { ROUTES } from './oidc/routes.js';
 import { TokenPolicy } from './oidc/token-policy.js';
@@ -37,7 +36,6 @@ import { createGuardedFetch } from './outbound/guarded-fetch.js';
 import { GRANT_TYPES } from './protocol.js';
 import { Limiter } from './rate-limits/limiter.js';
 import { ResourceStore } from './resources/resource-store.js';
-import { UserStore } from './users/user-store.js';
 
 export interface ServerOptions {
   readonly config: Config;
@@ -122,31 +120,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       actor: `node:${nodeId}`,
       ...(options.onRotationStep === undefined ? {} : { onStep: options.onRotationStep }),
     };
-    const clientStore = new ClientStore();
-    const resourceStore = new ResourceStore();
     const revoked = new RevokedTokenStore();
-    const clients = new RecordCache({
-      database,
-      feed,
-      kinds: ['client'],
-      size: config.clients.cacheSize,
-      load: (on, id) => clientStore.find(on, id),
-    });
-    const resources = new RecordCache({
-      database,
-      feed,
-      kinds: ['resource_server'],
-      size: config.clients.cacheSize,
-      load: (on, id) => resourceStore.find(on, id),
-    });
-    const userStore = new UserStore();
-    const users = new RecordCache({
-      database,
-      feed,
-      kinds: ['user'],
-      size: config.clients.cacheSize,
-      load: (on, id) => userStore.find(on, id),
-    });
+    const { clients, resources, users } = openRecords(database, feed, config.clients.cacheSize);
     const access = openAccess({ database, nodeId, keys });
     const { artifacts } = access;
     const fetch = createGuardedFetch(config.outbound.allowedNetworks);
@@ -201,7 +176,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     };
     const tokenPolicy = new TokenPolicy({
       database,
-      resources: resourceStore,
+      resources: new ResourceStore(),
       revoked,
       clients,
       users,
