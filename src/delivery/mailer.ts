@@ -1,5 +1,4 @@
 import { isIP } from 'node:net';
-import { createTransport } from 'nodemailer';
 import type { Clock } from '../clock.js';
 import { type Config, DEVELOPMENT } from '../config/config.js';
 import { AppError } from '../errors.js';
@@ -85,6 +84,8 @@ export class SmtpMailer implements Mailer {
 
   async deliver({ id, to, subject, text }: Mail): Promise<'delivered' | 'refused'> {
     if (!ONE_ADDRESS.test(to)) return 'refused';
+    // Loaded with the first mail: most nodes send none for long, and it weighs as much as the database driver.
+    const { createTransport } = await import('nodemailer');
     const transport = createTransport({
       ...this.#server,
       dnsTimeout: CONNECT_WITHIN,

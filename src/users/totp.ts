@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { Secret, TOTP } from 'otpauth';
-import { toString as toQrCode } from 'qrcode';
 import { openExpiring, sealExpiring } from './expiring-value.js';
 import { inFactorChange, tellFactorChange } from './factor-change.js';
 import { FactorStore } from './factor-store.js';
@@ -124,6 +123,7 @@ async function shownEnrolment(
   const issuer = context.config.branding.name.replaceAll(':', ' ');
   const secret = secretOf(bytes);
   const uri = new TOTP({ ...FORM, issuer, label: user.email, secret }).toString();
+  const { toString: toQrCode } = await import('qrcode');
   const qrSvg = await toQrCode(uri, { type: 'svg', errorCorrectionLevel: 'M', margin: 4 });
   return { enrolling, secret: secret.base32.replace(/.{4}(?=.)/g, '$& '), uri, qrSvg: qrSvg.trim() };
 }
