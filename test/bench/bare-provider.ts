@@ -49,6 +49,29 @@ function clientAdapter(database: Knex): AdapterConstructor {
   };
 }
 
+/** What Claviger offers beside: each feature costs every request something, and that is the library's cost, not ours. */
+const SAME_FEATURES = {
+  backchannelLogout: { enabled: true },
+  ciba: {
+    enabled: true,
+    deliveryModes: ['poll'],
+    processLoginHint: async () => undefined,
+    processLoginHintToken: async () => undefined,
+    triggerAuthenticationDevice: async () => undefined,
+    validateBindingMessage: async () => undefined,
+    validateRequestContext: async () => undefined,
+    verifyUserCode: async () => undefined,
+  },
+  claimsParameter: { enabled: true },
+  deviceFlow: { enabled: true },
+  dPoP: { enabled: true, nonceSecret: randomBytes(32) },
+  jwtResponseModes: { enabled: true },
+  jwtUserinfo: { enabled: true },
+  pushedAuthorizationRequests: { enabled: true },
+  requestObjects: { enabled: true },
+  revocation: { enabled: true },
+} satisfies Configuration['features'];
+
 function configuration(file: string | undefined): Configuration {
   return {
     ...(file === undefined
@@ -66,6 +89,7 @@ function configuration(file: string | undefined): Configuration {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
       introspection: { enabled: true },
+      ...SAME_FEATURES,
       resourceIndicators: {
         enabled: true,
         useGrantedResource: () => true,
