@@ -1,12 +1,16 @@
 import type { Fault } from '../errors.js';
+import type { SigningAlgorithm } from '../protocol.js';
 import { checkBranding } from './branding-checks.js';
 import { type Config, DEVELOPMENT } from './config.js';
 import { crossesNetworkUnverified, isMemoryDatabase } from './database-url.js';
 import { isLoopbackHost, issuerProblem } from './issuer-checks.js';
 import { checkKeys, type Findings } from './key-checks.js';
 import { mailUrlProblem } from './mail-url.js';
+import { checkRootKey } from './root-key-checks.js';
 import type { SettingName } from './settings.js';
+import { checkSigningPlaces } from './signing-checks.js';
 import { networkProblem, proxyProblem } from './trusted-proxies.js';
+import { checkVault } from './vault-checks.js';
 
 /** What else decides whether a configuration is safe, looked up by the loader so that the checks stay pure. */
 export interface Surroundings {
@@ -18,40 +22,8 @@ export interface Surroundings {
   readonly trustsDevelopmentCertificate: boolean;
   /** What is wrong with the logo's file, if anything. */
   readonly logoProblem?: string | undefined;
-}
-
-const ROOT_KEY_REMEDY =
-  'Make one with `node -p "crypto.randomBytes(32).toString(\'base64url\')"` and give it as CLAVIGER_ROOT_KEY_FILE';
-
-/** Why these characters are no root key, without repeating any of them. */
-export function rootKeyProblem(rootKey: string): string | undefined {
-  if (
-    !/^[A-Za-z0-9_-]{43}$/.test(rootKey) ||
-    Buffer.from(rootKey, 'base64url').toString('base64url') !== rootKey
-  ) {
-    return `must be 32 bytes in base64url (43 characters). ${ROOT_KEY_REMEDY}.`;
-  }
-  return undefined;
-}
-
-/** A typed or patterned key: 32 random bytes have fewer than 16 different ones, or are all printable, never. */
-function isWeakRootKey(rootKey: string): boolean {
-  const bytes = Buffer.from(rootKey, 'base64url');
-  return new Set(bytes).size < 16 || bytes.every(byte => byte >= 0x20 && byte < 0x7f);
-}
-
-function checkRootKey({ rootKey, environment }: Config): Findings {
-  const at = 'rootKey';
-  const isDevelopment = environment === DEVELOPMENT;
-  if (rootKey === undefined) {
-    const problem = `must be given in any environment but development. ${ROOT_KEY_REMEDY}.`;
-    return { faults: isDevelopment ? [] : [{ at, problem }], warnings: [] };
-  }
-  const malformed = rootKeyProblem(rootKey.reveal());
-  if (malformed !== undefined) return { faults: [{ at, problem: malformed }], warnings: [] };
-  if (!isWeakRootKey(rootKey.reveal())) return { faults: [], warnings: [] };
-  const weak = [{ at, problem: `can be guessed: it is not random. ${ROOT_KEY_REMEDY}.` }];
-  return isDevelopment ? { faults: [], warnings: weak } : { faults: weak, warnings: [] };
+  /** What this Node.js cannot sign with. */
+  readonly unavailableAlgorithms?: readonly SigningAlgorithm[] | undefined;
 }
 
 function checkHttp({ http, environment }: Config): Findings {
@@ -108,15 +80,19 @@ function checkTokens({ tokens }: Config): Findings {
 }
 
 /** Found when it is needed otherwise: at the first mail, at the first call to another server. */
-function checkReach({ mail, outbound }: Config): Findings {
+function checkReach({ environment, mail, alerts, outbound }: Config): Findings {
   const faults: Fault[] = [];
+  const warnings: Fault[] = [];
+  if (alerts.mailTo.length > 0 && mail.url === '' && environment !== DEVELOPMENT) {
+    warnings.push({ at: 'alerts.mailTo', problem: 'gets no mail while there is no mail.url; give one.' });
+  }
   const mailProblem = mailUrlProblem(mail.url);
   if (mailProblem !== undefined) faults.push({ at: 'mail.url', problem: mailProblem });
   for (const entry of outbound.allowedNetworks) {
     const problem = networkProblem(entry);
     if (problem !== undefined) faults.push({ at: 'outbound.allowedNetworks', problem });
   }
-  return { faults, warnings: [] };
+  return { faults, warnings };
 }
 
 function checkTransport({ environment }: Config, surroundings: Surroundings): Findings {
@@ -141,9 +117,11 @@ export function checkConfig(config: Config, surroundings: Surroundings): Finding
     checkRootKey(config),
     checkHttp(config),
     checkDatabase(config, surroundings),
-    checkKeys(config),
+    checkKeys(config, surroundings),
     checkTokens(config),
     checkReach(config),
+    checkVault(config),
+    checkSigningPlaces(config),
     checkTransport(config, surroundings),
     checkBranding(config, surroundings.logoProblem),
   ];

@@ -66,12 +66,26 @@ export interface DatabaseConfig {
   readonly clockOffsetFor: number;
 }
 
+/** What a due promotion does about verifiers that have not fetched the key yet. */
+export const PROMOTION_MODES = ['warn', 'wait-for-verifiers'] as const;
+export type PromotionMode = (typeof PROMOTION_MODES)[number];
+
 export interface KeysConfig {
   readonly announceFor: number;
   readonly rotateEvery: number;
   readonly algorithms: readonly SigningAlgorithm[];
+  /** What is created from now on and names no algorithm. */
+  readonly accessTokenAlgorithm: SigningAlgorithm;
+  readonly idTokenAlgorithm: SigningAlgorithm;
+  /** Each `ALG:PLACE`; read it with `signingPlaceOf`. */
+  readonly signing: readonly string[];
+  readonly transitMount: string;
   readonly jwksMaxAgeFor: number;
   readonly clockSkewFor: number;
+  readonly promotion: PromotionMode;
+  /** Addresses and CIDR ranges of verifiers that the operator answers for. */
+  readonly verifierNetworks: readonly string[];
+  readonly verifierSeenWithin: number;
 }
 
 export interface TokensConfig {
@@ -123,6 +137,27 @@ export interface LogConfig {
   readonly format: LogFormat;
 }
 
+/** A PKCS#11 token. Module and label empty, PIN absent: none. */
+export interface Pkcs11Config {
+  readonly module: string;
+  readonly token: string;
+  readonly pin: Secret | undefined;
+  readonly sessions: number;
+}
+
+/** What is not given is empty; exactly one way to log in is given when there is an address. */
+export interface VaultConfig {
+  readonly address: string;
+  readonly namespace: string;
+  readonly caFile: string;
+  readonly token: Secret | undefined;
+  readonly agentTokenFile: string;
+  readonly role: string;
+  readonly secretId: Secret | undefined;
+  readonly jwtFile: string;
+  readonly loginPath: string;
+}
+
 /** Everything an operator decides, checked and frozen. All durations are seconds. */
 export interface Config {
   /** Absolute URL without query, fragment, user name or trailing slash. */
@@ -139,8 +174,11 @@ export interface Config {
   readonly sessions: LifetimeConfig;
   readonly users: UsersConfig;
   readonly mail: MailConfig;
+  readonly alerts: { readonly mailTo: readonly string[] };
   readonly federation: { readonly providersFile: string };
   readonly outbound: { readonly allowedNetworks: readonly string[] };
+  readonly vault: VaultConfig;
+  readonly pkcs11: Pkcs11Config;
   readonly rateLimits: RateLimitProfile;
   readonly branding: BrandingConfig;
   readonly log: LogConfig;

@@ -4,6 +4,7 @@ import { parseDocument } from 'yaml';
 import { AppError, type Fault } from '../errors.js';
 import { type Config, DEVELOPMENT, Secret } from './config.js';
 import { didYouMean } from './nearest-name.js';
+import type { RemoteReferences } from './remote-references.js';
 import { readSecret } from './secret-reference.js';
 
 /** An OpenID Connect provider that people of this server may sign in with. */
@@ -29,6 +30,7 @@ interface Surroundings {
   readonly folder: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly environment: string;
+  readonly remote: RemoteReferences | undefined;
 }
 
 const KEYS = ['id', 'name', 'issuer', 'client_id', 'client_secret', 'scopes', 'allow_sign_up'] as const;
@@ -104,9 +106,13 @@ class Entry {
   }
 
   #secret(): Secret {
-    const { env, folder, environment } = this.#surroundings;
-    const raw = this.#text('client_secret', /^[^\0\r\n]{1,4096}$/, 'file:/path, env:NAME or credential:NAME');
-    const reading = raw === '' ? { value: '', isLiteral: false } : readSecret(raw, { env, folder });
+    const { env, folder, environment, remote } = this.#surroundings;
+    const raw = this.#text(
+      'client_secret',
+      /^[^\0\r\n]{1,4096}$/,
+      'a reference (file:/path, env:NAME, credential:NAME, vault:MOUNT/PATH#FIELD …)',
+    );
+    const reading = raw === '' ? { value: '', isLiteral: false } : readSecret(raw, { env, folder, remote });
     if ('problem' in reading) {
       this.#fault('client_secret', reading.problem);
       return new Secret('');
@@ -117,7 +123,7 @@ class Entry {
     if (reading.isLiteral && environment !== DEVELOPMENT) {
       this.#fault(
         'client_secret',
-        'stands readable in this file; put it in a file of its own and write file:/path (or env:NAME, credential:NAME).',
+        'stands readable in this file; put it in a file of its own and write file:/path (or env:NAME, credential:NAME, vault:MOUNT/PATH#FIELD …).',
       );
     }
     return new Secret(reading.value);
@@ -185,6 +191,7 @@ export function loadUpstreamProviders(
   config: Pick<Config, 'federation' | 'environment'>,
   env: Readonly<Record<string, string | undefined>>,
   cwd: string,
+  remote?: RemoteReferences,
 ): LoadedProviders {
   const { providersFile } = config.federation;
   if (providersFile === '') return { providers: [], warnings: [] };
@@ -199,7 +206,8 @@ export function loadUpstreamProviders(
       faults.push({ at, problem: 'Must be a mapping (`id:`, `issuer:` …).' });
       return;
     }
-    const entry = new Entry(given, { at, folder: dirname(path), env, environment: config.environment });
+    const { environment } = config;
+    const entry = new Entry(given, { at, folder: dirname(path), env, environment, remote });
     providers.push(Object.freeze(entry.read()));
     faults.push(...entry.faults);
     warnings.push(...entry.warnings);

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Fault } from '../errors.js';
 import { didYouMean } from './nearest-name.js';
+import type { RemoteReferences } from './remote-references.js';
 import { environmentName, isSettingName, SETTING_NAMES, type SettingName, settingOf } from './settings.js';
 import type { RawValue } from './value-kinds.js';
 import { readYamlFile } from './yaml-file.js';
@@ -13,6 +14,8 @@ export interface LoadInput {
   /** From `--config`; must then exist. */
   readonly file?: string;
   readonly cwd: string;
+  /** What other machines keep; without it their references are refused. */
+  readonly remote?: RemoteReferences;
 }
 
 export type Source = 'flag' | 'env' | 'file' | 'default';

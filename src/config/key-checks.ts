@@ -1,4 +1,5 @@
 import type { Fault } from '../errors.js';
+import type { SigningAlgorithm } from '../protocol.js';
 import { type Config, DEVELOPMENT } from './config.js';
 import {
   jwksCachedFor,
@@ -8,6 +9,7 @@ import {
   SHORTEST_SERVABLE_FOR,
 } from './derived.js';
 import { DAY, HOUR, MINUTE, showDuration } from './duration.js';
+import { networkProblem } from './trusted-proxies.js';
 
 export const SHORTEST_ANNOUNCE_FOR = 25 * MINUTE;
 export const ADVISED_ANNOUNCE_FOR = 2 * HOUR + 15 * MINUTE;
@@ -32,7 +34,16 @@ function announcementFaults({ keys }: Config): Fault[] {
   return [];
 }
 
-function algorithmFaults({ keys }: Config): Fault[] {
+/** What of the surroundings the keys depend on. */
+export interface KeySurroundings {
+  /** Settings that nobody gave. */
+  readonly defaulted?: ReadonlySet<string>;
+  /** What this Node.js cannot sign with. */
+  readonly unavailableAlgorithms?: readonly SigningAlgorithm[] | undefined;
+}
+
+function algorithmFaults({ keys }: Config, surroundings: KeySurroundings): Fault[] {
+  const { defaulted, unavailableAlgorithms: unavailable = [] } = surroundings;
   const at = 'keys.algorithms';
   if (keys.algorithms.length === 0) return [{ at, problem: 'is empty; name at least RS256.' }];
   const faults: Fault[] = [];
@@ -46,13 +57,43 @@ function algorithmFaults({ keys }: Config): Fault[] {
       problem: 'lacks RS256, which ID tokens use by default; add it (OpenID Connect Core §15.1).',
     });
   }
+  for (const alg of keys.algorithms) {
+    if (!unavailable.includes(alg)) continue;
+    const problem = `names ${alg}, which this Node.js cannot sign with; run every node on Node.js 24.7 or newer with OpenSSL 3.5, or leave ${alg} out.`;
+    faults.push({ at, problem });
+  }
+  for (const name of ['accessTokenAlgorithm', 'idTokenAlgorithm'] as const) {
+    // One that nobody named gives way to RS256 where the operator has left it out.
+    if (keys.algorithms.includes(keys[name]) || defaulted?.has(`keys.${name}`) === true) continue;
+    const problem = `is ${keys[name]}, which is not in keys.algorithms; add it there, or choose one of ${keys.algorithms.join(', ')}.`;
+    faults.push({ at: `keys.${name}`, problem });
+  }
   return faults;
 }
 
-export function checkKeys(config: Config): Findings {
+/** Each entry is compared with every new address, so there are few. */
+export const MOST_VERIFIER_NETWORKS = 64;
+
+function verifierFaults({ keys }: Config): Fault[] {
+  const at = 'keys.verifierNetworks';
+  const faults: Fault[] = keys.verifierNetworks.flatMap(entry => {
+    const problem = networkProblem(entry);
+    // Then anyone on the internet could hold a promotion back by asking for the keys once.
+    if (problem === undefined && entry.endsWith('/0'))
+      return [{ at, problem: `has ${entry}, which is everyone; name the networks of your verifiers.` }];
+    return problem === undefined ? [] : [{ at, problem }];
+  });
+  if (keys.verifierNetworks.length > MOST_VERIFIER_NETWORKS) {
+    const problem = `has ${keys.verifierNetworks.length} entries; at most ${MOST_VERIFIER_NETWORKS}. Write wider ranges.`;
+    faults.push({ at, problem });
+  }
+  return faults;
+}
+
+export function checkKeys(config: Config, surroundings: KeySurroundings = {}): Findings {
   const isDevelopment = config.environment === DEVELOPMENT;
   const { announceFor, rotateEvery } = config.keys;
-  const faults: Fault[] = algorithmFaults(config);
+  const faults: Fault[] = [...algorithmFaults(config, surroundings), ...verifierFaults(config)];
   const warnings: Fault[] = [];
 
   if (!isDevelopment) faults.push(...announcementFaults(config));

@@ -1,12 +1,14 @@
 import { AppError, type Fault } from '../errors.js';
+import { UNAVAILABLE_ALGORITHMS } from './available-algorithms.js';
 import { logoProblem } from './branding-checks.js';
 import { checkConfig } from './checks.js';
-import { type Config, DEVELOPMENT, Secret } from './config.js';
+import { type Config, DEVELOPMENT, Secret, type VaultConfig } from './config.js';
 import { type Given, gatherGiven, type LoadInput, type Source } from './given.js';
-import { readSecret, readSecretFile, type SecretReading } from './secret-reference.js';
+import { type OpenedGiven, openGiven } from './open-given.js';
 import { SETTING_NAMES, type SettingName, type SettingValues, settingOf } from './settings.js';
 import { trustsDevelopmentCertificate } from './surroundings.js';
-import type { RawValue, Reading } from './value-kinds.js';
+import type { Reading } from './value-kinds.js';
+import { checkVault } from './vault-checks.js';
 
 export type { LoadInput, Source } from './given.js';
 
@@ -15,6 +17,8 @@ export interface SettingSource {
   readonly source: Source;
   /** The flag, variable or file that gave the value. */
   readonly from: string | undefined;
+  /** Where the value is kept, as written there: `vault:kv/claviger#root_key`. */
+  readonly reference: string | undefined;
   /** As shown to people: secrets redacted. */
   readonly shown: string;
   /** As shown to programs: secrets redacted, absent values null. */
@@ -30,27 +34,16 @@ export interface LoadedConfig {
 /** An environment nobody could read is judged as strictly as production. */
 const UNREADABLE_ENVIRONMENT = 'unreadable';
 
-function readOpenSecret(given: Given, raw: string, env: LoadInput['env']): SecretReading {
-  return given.isPath ? readSecretFile(raw, given.folder) : readSecret(raw, { env, folder: given.folder });
-}
-
-/** Why a secret may not stand where it stands. */
-function misplacedSecret({ source, from }: Given, environment: string): string | undefined {
-  // Arguments are visible to every user of the machine and end up in shell histories.
-  if (source === 'flag')
-    return `is a secret and must not be given by ${from}; use file:/path or an environment variable.`;
-  // Configuration files are committed, copied and backed up.
-  if (source === 'file' && environment !== DEVELOPMENT) {
-    return `stands readable in ${from}; put it in a file of its own and write file:/path (or env:NAME, credential:NAME).`;
-  }
-  return undefined;
-}
+const CONCEALED = '[redacted]';
+/** Shorter values are numbers and switches, and would be found inside of words. */
+const SHORTEST_CONCEALED = 4;
 
 class Loading {
   readonly faults: Fault[] = [];
   readonly warnings: Fault[] = [];
   readonly #input: LoadInput;
   readonly #given: ReadonlyMap<SettingName, Given>;
+  readonly #opened = new Map<SettingName, OpenedGiven | { readonly problem: string }>();
 
   constructor(input: LoadInput) {
     this.#input = input;
@@ -92,28 +85,57 @@ class Loading {
   ): SettingValues[Name] {
     const given = this.#given.get(name);
     if (given === undefined) return absent;
-    const reading = settingOf(name).kind.read(given.raw);
+    const opened = this.#open(name, given, UNREADABLE_ENVIRONMENT);
+    const reading = 'problem' in opened ? opened : settingOf(name).kind.read(opened.raw);
     return 'value' in reading ? (reading.value as SettingValues[Name]) : unreadable;
+  }
+
+  #open(name: SettingName, given: Given, environment: string): OpenedGiven | { readonly problem: string } {
+    const opened = this.#opened.get(name) ?? openGiven(name, given, environment, this.#input);
+    this.#opened.set(name, opened);
+    return opened;
   }
 
   #read(name: SettingName, environment: string): Reading<unknown> | undefined {
     const given = this.#given.get(name);
     if (given === undefined) return undefined;
-    const { kind, isSecret } = settingOf(name);
-    let raw: RawValue = given.raw;
-    if (isSecret !== undefined) {
-      if (typeof raw !== 'string') return { problem: 'takes one value, not a list.' };
-      const opened = readOpenSecret(given, raw, this.#input.env);
-      if ('problem' in opened) return opened;
-      if (opened.warning !== undefined) this.warnings.push({ at: name, problem: opened.warning });
-      const misplaced =
-        opened.isLiteral && isSecret(opened.value) ? misplacedSecret(given, environment) : undefined;
-      if (misplaced !== undefined) return { problem: misplaced };
-      raw = opened.value;
-    }
-    const reading = kind.read(raw);
+    const { kind } = settingOf(name);
+    const opened = this.#open(name, given, environment);
+    if ('problem' in opened) return opened;
+    this.warnings.push(...opened.warnings.map(problem => ({ at: name, problem })));
+    const reading = kind.read(opened.raw);
     if (!('problem' in reading)) return reading;
-    return { problem: `(from ${given.from}) ${reading.problem}` };
+    const [reference] = opened.references;
+    if (reference === undefined) return { problem: `(from ${given.from}) ${reading.problem}` };
+    const demand = reading.demand ?? `it must be ${kind.type}.`;
+    return {
+      problem: `(from ${given.from}: ${opened.references.join(', ')}) has the wrong form there; ${demand}`,
+    };
+  }
+
+  /** The checks name values in their sentences; not those that were kept somewhere. */
+  #withoutConcealed({ at, problem }: Fault): Fault {
+    let told = problem;
+    for (const opened of this.#opened.values()) {
+      if ('problem' in opened) continue;
+      for (const value of opened.concealed)
+        if (value.length >= SHORTEST_CONCEALED) told = told.replaceAll(value, CONCEALED);
+    }
+    return { at, problem: told };
+  }
+
+  /** How Vault is reached, ahead of the rest; undefined when that cannot be said (its faults are told later). */
+  vault(): VaultConfig | undefined {
+    const environment = this.#explicit('environment', DEVELOPMENT, UNREADABLE_ENVIRONMENT);
+    const values = new Map<SettingName, unknown>();
+    for (const name of SETTING_NAMES) {
+      const reading = name.startsWith('vault.') ? this.#read(name, environment) : undefined;
+      if (reading !== undefined && 'problem' in reading) return undefined;
+      values.set(name, reading === undefined ? settingOf(name).fallback : reading.value);
+    }
+    const { vault } = assemble(Object.fromEntries(values) as unknown as SettingValues, environment);
+    const isFaulty = vault.address === '' || checkVault({ vault, environment }).faults.length > 0;
+    return isFaulty ? undefined : vault;
   }
 
   #check(config: Config): void {
@@ -123,11 +145,13 @@ class Loading {
       ignoresCertificates: env.NODE_TLS_REJECT_UNAUTHORIZED === '0',
       trustsDevelopmentCertificate: trustsDevelopmentCertificate(env.NODE_EXTRA_CA_CERTS, cwd),
       logoProblem: logoProblem(config.branding.logoFile, cwd),
+      unavailableAlgorithms: UNAVAILABLE_ALGORITHMS,
     });
     // A setting that could not be read holds its default here: what the checks say about that is no news.
     const told = new Set(this.faults.map(({ at }) => at));
-    this.faults.push(...findings.faults.filter(({ at }) => !told.has(at)));
-    this.warnings.push(...findings.warnings);
+    const news = findings.faults.filter(({ at }) => !told.has(at));
+    this.faults.push(...news.map(fault => this.#withoutConcealed(fault)));
+    this.warnings.push(...findings.warnings.map(warning => this.#withoutConcealed(warning)));
   }
 
   #sources(values: ReadonlyMap<SettingName, unknown>): SettingSource[] {
@@ -135,13 +159,17 @@ class Loading {
       const given = this.#given.get(name);
       const value = values.get(name);
       const { kind } = settingOf(name);
-      const shown = kind.show(value);
+      const opened = this.#opened.get(name);
+      const references = opened === undefined || 'problem' in opened ? [] : opened.references;
+      const isConcealed = references.length > 0;
+      const shown = isConcealed ? CONCEALED : kind.show(value);
       return {
         name,
         source: given?.source ?? 'default',
         from: given?.from,
+        reference: isConcealed ? references.join(', ') : undefined,
         shown,
-        value: plain(value, shown),
+        value: isConcealed ? CONCEALED : plain(value, shown),
       };
     });
   }
@@ -179,8 +207,15 @@ function assemble(values: SettingValues, environment: string): Config {
       announceFor: values['keys.announceFor'],
       rotateEvery: values['keys.rotateEvery'],
       algorithms: values['keys.algorithms'],
+      accessTokenAlgorithm: values['keys.accessTokenAlgorithm'],
+      idTokenAlgorithm: values['keys.idTokenAlgorithm'],
+      signing: values['keys.signing'],
+      transitMount: values['keys.transitMount'],
       jwksMaxAgeFor: values['keys.jwksMaxAgeFor'],
       clockSkewFor: values['keys.clockSkewFor'],
+      promotion: values['keys.promotion'],
+      verifierNetworks: values['keys.verifierNetworks'],
+      verifierSeenWithin: values['keys.verifierSeenWithin'],
     },
     tokens: {
       accessTokenFor: values['tokens.accessTokenFor'],
@@ -201,8 +236,26 @@ function assemble(values: SettingValues, environment: string): Config {
       invitationFor: values['users.invitationFor'],
     },
     mail: { url: values['mail.url'], from: values['mail.from'] },
+    alerts: { mailTo: values['alerts.mailTo'] },
     federation: { providersFile: values['federation.providersFile'] },
     outbound: { allowedNetworks: values['outbound.allowedNetworks'] },
+    vault: {
+      address: values['vault.address'],
+      namespace: values['vault.namespace'],
+      caFile: values['vault.caFile'],
+      token: values['vault.token'],
+      agentTokenFile: values['vault.agentTokenFile'],
+      role: values['vault.role'],
+      secretId: values['vault.secretId'],
+      jwtFile: values['vault.jwtFile'],
+      loginPath: values['vault.loginPath'],
+    },
+    pkcs11: {
+      module: values['pkcs11.module'],
+      token: values['pkcs11.token'],
+      pin: values['pkcs11.pin'],
+      sessions: values['pkcs11.sessions'],
+    },
     rateLimits: values.rateLimits,
     branding: {
       name: values['branding.name'],
@@ -232,4 +285,9 @@ function deepFreeze<T>(value: T): T {
  */
 export function loadConfig(input: LoadInput): LoadedConfig {
   return new Loading(input).load();
+}
+
+/** How Vault is reached, read without anything that is kept there. */
+export function loadVaultReach(input: LoadInput): VaultConfig | undefined {
+  return new Loading(input).vault();
 }

@@ -72,6 +72,12 @@ export const PEOPLE_SETTINGS = {
     fallback: 'Claviger <no-reply@localhost>',
     says: 'Sender of mails.',
   }),
+  'alerts.mailTo': setting<readonly string[]>({
+    kind: list(text(/^[^\s<>()[\]\\,;:"@]{1,64}@[^\s<>()[\]\\,;:"@]{1,189}$/, 'an e-mail address')),
+    fallback: [],
+    fallbackSays: 'nobody',
+    says: 'Addresses that get a mail for each alert, such as a revoked or damaged signing key.',
+  }),
   'federation.providersFile': setting<string>({
     kind: text(/^[^\0\r\n]{1,4096}$/, 'a path'),
     fallback: '',

@@ -16,10 +16,13 @@ function columns(rows: readonly (readonly string[])[]): string {
 
 /** A table of every setting for `config print`, secrets redacted. Ends without a newline. */
 export function printConfig({ sources }: LoadedConfig): string {
-  const rows = sources.map(({ name, shown, source, from }) => [
+  const rows = sources.map(({ name, shown, source, from, reference }) => [
     name,
     shown === '' ? '-' : shown,
-    from === undefined ? source : `${source} (${from})`,
+    [
+      from === undefined ? source : `${source} (${from})`,
+      ...(reference === undefined ? [] : [reference]),
+    ].join(': '),
   ]);
   return columns([['NAME', 'VALUE', 'SOURCE'], ...rows]);
 }
@@ -29,6 +32,7 @@ export interface PrintedSetting {
   readonly value: SettingSource['value'];
   readonly source: SettingSource['source'];
   readonly from: string | null;
+  readonly reference: string | null;
 }
 
 /** The same for `config print --json`; durations and sizes are plain numbers. */
@@ -36,11 +40,12 @@ export function configJson({ sources, warnings }: LoadedConfig): {
   settings: PrintedSetting[];
   warnings: readonly Fault[];
 } {
-  const settings = sources.map(({ name, value, source, from }) => ({
+  const settings = sources.map(({ name, value, source, from, reference }) => ({
     name,
     value,
     source,
     from: from ?? null,
+    reference: reference ?? null,
   }));
   return { settings, warnings };
 }

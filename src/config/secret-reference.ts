@@ -1,20 +1,22 @@
 import { closeSync, existsSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { type RemoteReferences, readRemoteReference } from './remote-references.js';
+import type { SecretReading } from './secret-reading.js';
 
 const LARGEST_SECRET_FILE = 65_536;
 const MAY_BE_A_SECRET = /^[A-Za-z0-9_+=-][A-Za-z0-9_+/=-]{23,}$/;
-const REFERENCE = /^(file|env|credential):(.*)$/s;
+const REFERENCE = /^(file|env|credential|literal):(.*)$/s;
 
 /** Where a secret may come from besides standing in the open. */
 export interface SecretSurroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Against which a relative path counts. */
   readonly folder: string;
+  /** What other machines keep; without it their references are refused. */
+  readonly remote?: RemoteReferences | undefined;
 }
 
-export type SecretReading =
-  | { readonly value: string; readonly isLiteral: boolean; readonly warning?: string }
-  | { readonly problem: string };
+const NOT_HERE = 'is kept on another machine, and only the commands of claviger ask those.';
 
 function openedFile(path: string): SecretReading & { readonly mode?: number } {
   let descriptor: number;
@@ -88,11 +90,28 @@ function readVariable(name: string, { env }: SecretSurroundings): SecretReading 
   return { value, isLiteral: false };
 }
 
-/** `file:/path`, `env:NAME`, `credential:NAME`; anything else is the secret itself. Never throws. */
+/**
+ * `file:/path`, `env:NAME`, `credential:NAME`, and what `remote-references` knows; `literal:` before a value that looks
+ * like one of them and is none. Anything else is the value itself. Never throws.
+ */
 export function readSecret(raw: string, surroundings: SecretSurroundings): SecretReading {
-  const match = REFERENCE.exec(raw.trim());
-  if (match === null) return { value: raw.trim(), isLiteral: true };
+  const text = raw.trim();
+  const remote = readRemoteReference(text);
+  if (remote !== undefined) {
+    if ('problem' in remote) return remote;
+    return surroundings.remote?.look(remote.reference) ?? { problem: NOT_HERE };
+  }
+  const match = REFERENCE.exec(text);
+  if (match === null) return { value: text, isLiteral: true };
   const rest = (match[2] ?? '').trim();
-  if (match[1] === 'file') return readSecretFile(rest, surroundings.folder);
-  return match[1] === 'env' ? readVariable(rest, surroundings) : readCredential(rest, surroundings);
+  switch (match[1]) {
+    case 'literal':
+      return { value: rest, isLiteral: true };
+    case 'file':
+      return readSecretFile(rest, surroundings.folder);
+    case 'env':
+      return readVariable(rest, surroundings);
+    default:
+      return readCredential(rest, surroundings);
+  }
 }

@@ -5,7 +5,9 @@ import { DAY, MINUTE } from './duration.js';
 import { KEY_SETTINGS } from './key-settings.js';
 import { PEOPLE_SETTINGS } from './people-settings.js';
 import { type Setting, setting } from './setting.js';
+import { SIGNING_SETTINGS } from './signing-settings.js';
 import { choice, duration, integer, list, offset, sensitiveText, size, text } from './value-kinds.js';
+import { VAULT_SETTINGS } from './vault-settings.js';
 
 const host = () => text(/^[A-Za-z0-9.:_-]{1,253}$/, 'a host name or an address without brackets');
 
@@ -92,12 +94,14 @@ export const SETTINGS = {
     says: "Seconds added to the database's clock; for tests, refused outside development.",
   }),
   ...KEY_SETTINGS,
+  ...SIGNING_SETTINGS,
   ...PEOPLE_SETTINGS,
   'outbound.allowedNetworks': setting<readonly string[]>({
     kind: list(text(/^[0-9A-Fa-f.:/]{2,43}$/, 'an IP address or CIDR range')),
     fallback: [],
     says: 'Private addresses or CIDR ranges that this server may call although they are not public.',
   }),
+  ...VAULT_SETTINGS,
   rateLimits: setting<(typeof RATE_LIMIT_PROFILES)[number]>({
     kind: choice(RATE_LIMIT_PROFILES),
     fallback: ({ environment }) => (environment === DEVELOPMENT ? 'development' : 'production'),

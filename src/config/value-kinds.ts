@@ -4,13 +4,25 @@ import { DURATION_FORM, readDuration, showDuration } from './duration.js';
 /** What a flag, an environment variable or a YAML scalar (or list of scalars) holds before it is read. */
 export type RawValue = string | readonly string[];
 
-export type Reading<T> = { readonly value: T } | { readonly problem: string };
+export type Reading<T> =
+  | { readonly value: T }
+  | {
+      readonly problem: string;
+      /** What is wanted, without a word of what was given: for values that must not be repeated. */
+      readonly demand?: string;
+    };
 
 export interface Kind<T> {
   /** For the settings table. */
   readonly type: string;
+  /** Several values: each may be a reference. */
+  readonly isList?: boolean;
   read(raw: RawValue): Reading<T>;
   show(value: T): string;
+}
+
+function wrong(given: string, demand: string): { problem: string; demand: string } {
+  return { problem: `is ${given}; ${demand}`, demand };
 }
 
 function quoted(text: string): string {
@@ -32,7 +44,7 @@ function between(
   show: (value: number) => string,
 ): Reading<number> {
   if (value >= least && value <= most) return { value };
-  return { problem: `is ${show(value)}; it must be between ${show(least)} and ${show(most)}.` };
+  return wrong(show(value), `it must be between ${show(least)} and ${show(most)}.`);
 }
 
 export function integer(least: number, most: number): Kind<number> {
@@ -41,7 +53,7 @@ export function integer(least: number, most: number): Kind<number> {
     raw =>
       /^-?\d{1,15}$/.test(raw)
         ? between(Number(raw), least, most, String)
-        : { problem: `is ${quoted(raw)}; it must be a whole number.` },
+        : wrong(quoted(raw), 'it must be a whole number.'),
     String,
   );
 }
@@ -51,7 +63,7 @@ export function duration(least: number, most: number): Kind<number> {
     'duration',
     raw => {
       const seconds = readDuration(raw);
-      if (seconds === undefined) return { problem: `is ${quoted(raw)}; ${DURATION_FORM}.` };
+      if (seconds === undefined) return wrong(quoted(raw), `${DURATION_FORM}.`);
       return between(seconds, least, most, showDuration);
     },
     showDuration,
@@ -76,8 +88,7 @@ export function size(least: number, most: number): Kind<number> {
     'size',
     raw => {
       const match = /^(\d{1,12})\s*(KiB|MiB)?$/.exec(raw);
-      if (match === null)
-        return { problem: `is ${quoted(raw)}; write it as 56KiB, 1MiB or a number of bytes.` };
+      if (match === null) return wrong(quoted(raw), 'write it as 56KiB, 1MiB or a number of bytes.');
       const unit = match[2] === 'MiB' ? MEBIBYTE : match[2] === 'KiB' ? KIBIBYTE : 1;
       return between(Number(match[1]) * unit, least, most, showSize);
     },
@@ -88,7 +99,7 @@ export function size(least: number, most: number): Kind<number> {
 export function text(pattern: RegExp, form: string): Kind<string> {
   return scalar(
     'text',
-    raw => (pattern.test(raw) ? { value: raw } : { problem: `is ${quoted(raw)}; it must be ${form}.` }),
+    raw => (pattern.test(raw) ? { value: raw } : wrong(quoted(raw), `it must be ${form}.`)),
     value => value,
   );
 }
@@ -112,7 +123,7 @@ export const boolean: Kind<boolean> = scalar<boolean>(
   raw =>
     raw === 'true' || raw === 'false'
       ? { value: raw === 'true' }
-      : { problem: `is ${quoted(raw)}; it must be true or false.` },
+      : wrong(quoted(raw), 'it must be true or false.'),
   String,
 );
 
@@ -121,9 +132,7 @@ export function choice<T extends string>(choices: readonly T[]): Kind<T> {
     choices.join(' | '),
     raw => {
       const value = choices.find(candidate => candidate === raw);
-      return value === undefined
-        ? { problem: `is ${quoted(raw)}; it must be one of ${choices.join(', ')}.` }
-        : { value };
+      return value === undefined ? wrong(quoted(raw), `it must be one of ${choices.join(', ')}.`) : { value };
     },
     value => value,
   );
@@ -132,12 +141,16 @@ export function choice<T extends string>(choices: readonly T[]): Kind<T> {
 export function list<T>(item: Kind<T>): Kind<readonly T[]> {
   return {
     type: `list of ${item.type}`,
+    isList: true,
     read: raw => {
       const parts = typeof raw === 'string' ? raw.split(',') : raw;
       const value: T[] = [];
       for (const part of parts.map(each => each.trim()).filter(each => each !== '')) {
         const reading = item.read(part);
-        if ('problem' in reading) return { problem: `has a wrong entry: it ${reading.problem}` };
+        if ('problem' in reading) {
+          const demand = `each entry: ${reading.demand ?? item.type}`;
+          return { problem: `has a wrong entry: it ${reading.problem}`, demand };
+        }
         value.push(reading.value);
       }
       return { value };

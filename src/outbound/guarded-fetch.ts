@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { isIP, type LookupFunction } from 'node:net';
-import { Agent, fetch as undiciFetch } from 'undici';
+import type { Agent } from 'undici';
 import { isIn, isPublic, type Network, readNetworks } from './special-use.js';
 
 /** As libraries fill it in: with `undefined` for what they leave out. */
@@ -20,6 +20,13 @@ export interface GuardOptions {
   readonly resolve?: Resolve;
   /** Seconds for the whole exchange, at most 5. */
   readonly timeoutAfter?: number;
+  /** PEM of the certificate authorities that count, instead of those that Node trusts. */
+  readonly ca?: string;
+  /**
+   * Only for a host that the operator names and that is called often: its connections stay open and are used again.
+   * Their addresses were checked when they were opened.
+   */
+  readonly keepsConnections?: boolean;
 }
 
 export type OutboundReason = 'forbidden' | 'unresolved' | 'timed_out' | 'too_large' | 'failed';
@@ -37,6 +44,7 @@ export class OutboundError extends Error {
 
 const LONGEST = 5;
 const LARGEST_BODY = 64 * 1024;
+const KEPT_CONNECTIONS = 8;
 /** Fetch §2.2.3: a response with one of these cannot be made with a body. */
 const WITHOUT_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
 /** They describe what came over the wire; the body given out is decoded and whole. */
@@ -81,15 +89,30 @@ async function boundedBody(body: AsyncIterable<unknown> | null): Promise<Uint8Ar
   return new Uint8Array(Buffer.concat(chunks));
 }
 
+/** What is thrown for a malformed header quotes it, credentials and all; so nothing of that is passed on. */
+function requestOf(input: string | URL | Request, init: RequestInit): Request {
+  try {
+    return new Request(input, init);
+  } catch {
+    throw new OutboundError('failed', 'the request cannot be made: a header or its method is malformed');
+  }
+}
+
 class Guard {
   readonly #allowed: readonly Network[];
   readonly #resolve: Resolve;
   readonly #timeoutAfter: number;
+  readonly #trust: { readonly ca?: string };
+  readonly #keepsConnections: boolean;
+  #kept: { readonly origin: string; readonly agent: Agent } | undefined;
 
-  constructor(allowedNetworks: readonly string[], { resolve, timeoutAfter = LONGEST }: GuardOptions) {
+  constructor(allowedNetworks: readonly string[], options: GuardOptions) {
+    const { resolve, timeoutAfter = LONGEST, ca, keepsConnections = false } = options;
     this.#allowed = readNetworks(allowedNetworks);
     this.#resolve = resolve ?? systemResolve;
     this.#timeoutAfter = Math.min(timeoutAfter, LONGEST);
+    this.#trust = ca === undefined ? {} : { ca };
+    this.#keepsConnections = keepsConnections;
   }
 
   async fetch(input: string | URL | Request, init: GuardedInit = {}): Promise<Response> {
@@ -102,7 +125,7 @@ class Guard {
     if (username !== '' || password !== '')
       throw new OutboundError('forbidden', 'a URL with credentials is not called');
     const { body, signal: caller, ...rest } = init;
-    const request = new Request(input, {
+    const request = requestOf(input, {
       ...rest,
       ...(body === undefined ? {} : { body: body instanceof Uint8Array ? new Uint8Array(body) : body }),
     });
@@ -120,7 +143,8 @@ class Guard {
     caller?.addEventListener('abort', end);
     try {
       if (caller?.aborted === true) end();
-      return await this.#exchange(url, request, ending.signal);
+      const exchange = this.#keepsConnections ? this.#keptExchange : this.#exchange;
+      return await exchange.call(this, url, request, ending.signal);
     } catch (error) {
       if (error instanceof OutboundError) throw error;
       if (ending.signal.aborted)
@@ -134,10 +158,12 @@ class Guard {
 
   async #exchange(url: URL, request: Request, signal: AbortSignal): Promise<Response> {
     const addresses = await this.#checkedAddresses(url, signal);
+    // Loaded with the first call: a server that calls nobody does without its 20 MB.
+    const { Agent, fetch: undiciFetch } = await import('undici');
     signal.throwIfAborted();
     // An own agent for each exchange: no proxy from the environment, no connection that an earlier check let in.
     const agent = new Agent({
-      connect: { lookup: pinned(addresses), timeout: this.#timeoutAfter * 1000 },
+      connect: { ...this.#trust, lookup: pinned(addresses), timeout: this.#timeoutAfter * 1000 },
       connections: 1,
     });
     signal.addEventListener('abort', () => void agent.destroy());
@@ -158,6 +184,48 @@ class Guard {
     } finally {
       await agent.destroy();
     }
+  }
+
+  async #keptExchange(url: URL, request: Request, signal: AbortSignal): Promise<Response> {
+    // An address needs no look-up, so it is checked here; a name is when a connection to it is opened.
+    if (literalAddress(url.hostname) !== undefined) await this.#checkedAddresses(url, signal);
+    const agent = await this.#keptAgent(url);
+    signal.throwIfAborted();
+    // Not `fetch`: its limit is a signal that follows ours, and others wait on the same agent.
+    const answer = await agent.request({
+      origin: url.origin,
+      path: `${url.pathname}${url.search}`,
+      method: request.method,
+      headers: Object.fromEntries(request.headers),
+      body: request.body === null ? null : new Uint8Array(await request.arrayBuffer()),
+      signal,
+    });
+    const body = await boundedBody(answer.body);
+    const headers = Object.entries(answer.headers).flatMap(([name, values]): [string, string][] =>
+      WIRE_HEADERS.has(name) ? [] : [values ?? []].flat().map(value => [name, value]),
+    );
+    return new Response(WITHOUT_BODY.has(answer.statusCode) ? null : body, {
+      status: answer.statusCode,
+      headers,
+    });
+  }
+
+  async #keptAgent(url: URL): Promise<Agent> {
+    const { Agent } = await import('undici');
+    if (this.#kept?.origin === url.origin) return this.#kept.agent;
+    void this.#kept?.agent.close();
+    const lookup: LookupFunction = (host, options, done) => {
+      this.#checkedAddresses(url, AbortSignal.timeout(this.#timeoutAfter * 1000)).then(
+        addresses => pinned(addresses)(host, options, done),
+        (error: unknown) => done(error instanceof Error ? error : new Error('no address'), []),
+      );
+    };
+    const agent = new Agent({
+      connect: { ...this.#trust, lookup, timeout: this.#timeoutAfter * 1000 },
+      connections: KEPT_CONNECTIONS,
+    });
+    this.#kept = { origin: url.origin, agent };
+    return agent;
   }
 
   async #checkedAddresses(url: URL, signal: AbortSignal): Promise<readonly string[]> {

@@ -228,6 +228,18 @@ describe('configuration checks', () => {
       ]);
     });
 
+    it('take as a default only what is among them', () => {
+      const env = { CLAVIGER_KEYS_ID_TOKEN_ALGORITHM: 'EdDSA' };
+      const [fault] = production(env).faults;
+      expect(fault?.at).to.equal('keys.idTokenAlgorithm');
+      expect(fault?.problem).to.include('is EdDSA, which is not in keys.algorithms; add it there');
+      expect(production({ ...env, CLAVIGER_KEYS_ALGORITHMS: 'RS256,EdDSA' }).faults).to.deep.equal([]);
+      // ES256 as the default of access tokens is nobody's wish, and gives way.
+      expect(production({ CLAVIGER_KEYS_ALGORITHMS: 'RS256' }).faults).to.deep.equal([]);
+      const named = { CLAVIGER_KEYS_ALGORITHMS: 'RS256', CLAVIGER_KEYS_ACCESS_TOKEN_ALGORITHM: 'ES256' };
+      expect(production(named).faults[0]?.at).to.equal('keys.accessTokenAlgorithm');
+    });
+
     it('include RS256, each algorithm once', () => {
       expect(production({ CLAVIGER_KEYS_ALGORITHMS: 'ES256' }).faults[0]?.problem).to.include('lacks RS256');
       expect(production({ CLAVIGER_KEYS_ALGORITHMS: 'RS256,RS256' }).faults[0]?.problem).to.include('twice');

@@ -141,7 +141,7 @@ describe('configuration loading', () => {
       ['CLAVIGER_KEYS_ANNOUNCE_FOR', 'soon', 'write it as 90s'],
       ['CLAVIGER_HTTP_BODY_LIMIT', '1GiB', 'write it as 56KiB'],
       ['CLAVIGER_LOG_LEVEL', 'loud', 'one of debug, info, warn, error'],
-      ['CLAVIGER_KEYS_ALGORITHMS', 'RS256,none', 'one of ES256, RS256'],
+      ['CLAVIGER_KEYS_ALGORITHMS', 'RS256,none', 'one of ES256, ES384, PS256, RS256'],
       ['CLAVIGER_ENVIRONMENT', 'Production', '1 to 32 of'],
       ['CLAVIGER_DATABASE_URL', 'mysql://h/d', 'sqlite:PATH or postgres://'],
     ] as const) {

@@ -5,6 +5,7 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { gzipSync } from 'node:zlib';
@@ -164,6 +165,15 @@ describe('the guarded fetch (requirement 80)', () => {
       expect(await reasonOf(open()(url)), url).to.equal('forbidden');
     }
     expect(seen).to.equal(0);
+  });
+
+  it('repeats nothing of a header that cannot be sent', async () => {
+    const headers = { authorization: 'Bearer two\nlines' };
+    const refused = await open()(target(), { headers }).catch((error: unknown) => error);
+    expect(refused).to.be.instanceOf(OutboundError);
+    expect(inspect(refused)).to.not.include('lines');
+    // The platform itself does (control).
+    expect(() => new Request(target(), { headers })).to.throw(/lines/);
   });
 
   it('calls public addresses by https only', async () => {
