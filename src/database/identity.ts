@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { AppError } from '../errors.js';
 import type { Queryable, Transaction } from './connect.js';
+import { opensAll, readDataKeys, readRootKeys } from './data-key-store.js';
 import { hasTable } from './migrate.js';
 
 /** Who this database belongs to. Kept in it, so that two environments can never be mixed up by a wrong URL. */
@@ -8,7 +9,10 @@ export interface Installation {
   readonly installationId: string;
   readonly issuer: string;
   readonly environment: string;
+  /** The current root key: the one that new data keys are wrapped by. */
   readonly rootKeyId: string;
+  /** Every root key that opens the database: two while one takes over from the other. */
+  readonly openingRootKeyIds: readonly string[];
 }
 
 export interface Expected {
@@ -27,7 +31,16 @@ export async function readInstallation(on: Queryable): Promise<Installation | un
     issuer: row.issuer,
     environment: row.environment,
     rootKeyId: row.root_key_id,
+    openingRootKeyIds: await openingRootKeys(on, row.root_key_id),
   };
+}
+
+async function openingRootKeys(on: Queryable, current: string): Promise<string[]> {
+  const dataKeys = await readDataKeys(on);
+  const others = (await readRootKeys(on)).filter(
+    ({ id, role }) => id !== current && role === 'main' && opensAll(id, dataKeys),
+  );
+  return [current, ...others.map(({ id }) => id)];
 }
 
 function isLoopback(issuer: string): boolean {
@@ -62,10 +75,10 @@ export function assertInstallation(found: Installation, expected: Expected): voi
       `This database belongs to the issuer ${found.issuer}, but the configuration says ${expected.issuer}. Point database.url at the right database, correct issuer, or, if the issuer really moves, run: claviger database adopt --issuer ${expected.issuer}`,
     );
   }
-  if (found.rootKeyId !== expected.rootKeyId) {
+  if (!found.openingRootKeyIds.includes(expected.rootKeyId)) {
     throw new AppError(
       'root_key_wrong',
-      `This database was sealed under the root key ${found.rootKeyId}, but rootKey is the key ${expected.rootKeyId}. Provide the right root key; nothing was changed.`,
+      `This database was sealed under the root key ${found.openingRootKeyIds.join(' or ')}, but rootKey is the key ${expected.rootKeyId}. Provide the right root key; nothing was changed. If it is lost, a recovery key brings in another: docs/root-key.md.`,
     );
   }
 }
