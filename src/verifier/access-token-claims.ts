@@ -12,6 +12,8 @@ export interface AccessTokenClaims {
   readonly nbf?: number;
   /** Separated by spaces; `scopesOf` splits it. */
   readonly scope?: string;
+  /** Where its bit stands in a status list (draft-ietf-oauth-status-list §6); `verify` has looked at it. */
+  readonly status?: unknown;
   readonly [claim: string]: unknown;
 }
 

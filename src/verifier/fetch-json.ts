@@ -35,6 +35,17 @@ export async function fetchJson(
   init: RequestInit,
   limits: FetchLimits,
 ): Promise<FetchedJson> {
+  const { text, headers } = await fetchText(fetchIt, url, init, limits);
+  return { value: JSON.parse(text), headers };
+}
+
+/** As `fetchJson`, of a body that is no JSON. */
+export async function fetchText(
+  fetchIt: Fetch,
+  url: string,
+  init: RequestInit,
+  limits: FetchLimits,
+): Promise<{ readonly text: string; readonly headers: Headers }> {
   const signal = AbortSignal.timeout(limits.timeoutAfter * 1000);
   const response = await fetchIt(url, { ...init, redirect: 'error', signal });
   if (response.status !== 200) {
@@ -42,7 +53,7 @@ export async function fetchJson(
     throw new UnexpectedStatus(url, response.status);
   }
   const text = await readBounded(response, url, limits.sizeLimit);
-  return { value: JSON.parse(text), headers: response.headers };
+  return { text, headers: response.headers };
 }
 
 async function readBounded(response: Response, url: string, sizeLimit: number): Promise<string> {

@@ -20,6 +20,10 @@ export const KEY_KINDS = {
   PS512: { kty: 'RSA' },
   EdDSA: { kty: 'OKP', crv: 'Ed25519' },
   Ed25519: { kty: 'OKP', crv: 'Ed25519' },
+  // RFC 9964; where the runtime has it, which is Node.js from 24.7 on.
+  'ML-DSA-44': { kty: 'AKP' },
+  'ML-DSA-65': { kty: 'AKP' },
+  'ML-DSA-87': { kty: 'AKP' },
 } as const satisfies Record<string, KeyKind>;
 
 export type SignatureAlgorithm = keyof typeof KEY_KINDS;
@@ -47,11 +51,13 @@ function fits(jwk: JWK, alg: SignatureAlgorithm): boolean {
   return (
     jwk.kty === kind.kty &&
     (kind.crv === undefined || jwk.crv === kind.crv) &&
-    (jwk.alg === undefined || jwk.alg === alg) &&
+    // RFC 9964 §3: such a key is of one algorithm, and says which.
+    (jwk.alg === undefined ? kind.kty !== 'AKP' : jwk.alg === alg) &&
     (jwk.use === undefined || jwk.use === 'sig') &&
     (jwk.key_ops === undefined || (Array.isArray(jwk.key_ops) && jwk.key_ops.includes('verify'))) &&
     // A private key in a published set is anybody's key.
-    jwk.d === undefined
+    jwk.d === undefined &&
+    jwk.priv === undefined
   );
 }
 

@@ -20,9 +20,11 @@ import {
   type VerificationKey,
 } from './key-set.js';
 import { checkedScopes, requireScopes } from './scopes.js';
+import { type StatusListOptions, StatusLists, type StatusListsParts } from './status-lists.js';
 
 export type { AccessTokenClaims, AccessTokenVerifier } from './access-token-claims.js';
 export { VerificationError, type VerificationErrorCode } from './errors.js';
+export type { StatusListOptions } from './status-lists.js';
 
 export interface VerifierOptions {
   /** The only issuer whose tokens are accepted, compared byte by byte (RFC 9068 §4). */
@@ -33,7 +35,10 @@ export interface VerifierOptions {
   readonly jwksUri?: string;
   /** Keys that are at hand in this program, instead of fetched ones. Return the same object while nothing changed. */
   readonly jwks?: () => JSONWebKeySet | Promise<JSONWebKeySet>;
-  /** Accepted signature algorithms. Default ES256, RS256, PS256, EdDSA. `none` and HMAC cannot be chosen. */
+  /**
+   * Accepted signature algorithms. Default ES256, ES384, RS256, PS256, EdDSA, ML-DSA-44, ML-DSA-65: what an issuer can be
+   * configured for. Name the one you expect, and no other is accepted. `none` and HMAC cannot be chosen.
+   */
   readonly algorithms?: readonly SignatureAlgorithm[];
   /** Seconds by which the issuer's clock may differ from ours. Default 10, at most 300. */
   readonly clockToleranceFor?: number;
@@ -42,6 +47,11 @@ export interface VerifierOptions {
   /** Asked last; anything but `false` refuses the token, and an error makes it unavailable (503), never accepted. */
   readonly isRevoked?: (claims: AccessTokenClaims) => boolean | Promise<boolean>;
   readonly keyCache?: KeyCacheBounds;
+  /**
+   * Tokens with a `status` are looked up in the issuer's status list, so that a revoked one is refused within
+   * `freshFor` seconds. `false`: not looked up, and it counts until it expires.
+   */
+  readonly statusLists?: false | StatusListOptions;
   /** For counters. */
   readonly onKeyCacheEvent?: (event: KeyCacheEvent) => void;
   /** Seconds for one fetch of keys or metadata. Default 5. */
@@ -53,7 +63,15 @@ export interface VerifierOptions {
   readonly fetch?: Fetch;
 }
 
-const DEFAULT_ALGORITHMS: readonly SignatureAlgorithm[] = ['ES256', 'RS256', 'PS256', 'EdDSA'];
+const DEFAULT_ALGORITHMS: readonly SignatureAlgorithm[] = [
+  'ES256',
+  'ES384',
+  'RS256',
+  'PS256',
+  'EdDSA',
+  'ML-DSA-44',
+  'ML-DSA-65',
+];
 const SIZE_LIMIT = 64 * 1024;
 const LONGEST_KID = 256;
 const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/;
@@ -102,6 +120,7 @@ class JwtVerifier implements AccessTokenVerifier<AccessTokenClaims> {
   readonly #clockToleranceFor: number;
   readonly #requiredScopes: readonly string[];
   readonly #isRevoked: VerifierOptions['isRevoked'];
+  readonly #statusLists: StatusLists | undefined;
   readonly #now: () => number;
   readonly #keys: KeySource;
 
@@ -119,6 +138,11 @@ class JwtVerifier implements AccessTokenVerifier<AccessTokenClaims> {
     this.#isRevoked = options.isRevoked;
     this.#now = options.now ?? systemNow;
     this.#keys = keySource(options, this.#now);
+    this.#statusLists = statusListsOf(options, {
+      algorithms: this.#algorithms,
+      keys: this.#keys,
+      now: this.#now,
+    });
   }
 
   /**
@@ -131,6 +155,7 @@ class JwtVerifier implements AccessTokenVerifier<AccessTokenClaims> {
     const key = await this.#keys.find(kid, alg);
     const payload = await this.#checkSignatureAndTimes(token, key, alg);
     const claims = this.#checkClaims(payload);
+    await this.#statusLists?.check(claims.status, kid);
     await this.#checkRevocation(claims);
     requireScopes(claims, this.#requiredScopes);
     return claims;
@@ -260,6 +285,21 @@ function keySource(options: Omit<VerifierOptions, 'audience'>, now: () => number
         configured ?? (await discoverUrl('jwks_uri', { issuer, fetch: fetchIt, limits, isHttpAllowed }));
       return fetchJson(fetchIt, url, init, limits);
     },
+  });
+}
+
+function statusListsOf(
+  options: Omit<VerifierOptions, 'audience'>,
+  parts: Pick<StatusListsParts, 'algorithms' | 'keys' | 'now'>,
+): StatusLists | undefined {
+  if (options.statusLists === false) return undefined;
+  return new StatusLists({
+    ...parts,
+    issuer: options.issuer,
+    toleranceFor: options.clockToleranceFor ?? 10,
+    timeoutAfter: checkedTimeout(options.timeoutAfter ?? 5),
+    fetch: options.fetch ?? ((url, init) => globalThis.fetch(url, init)),
+    bounds: options.statusLists ?? {},
   });
 }
 

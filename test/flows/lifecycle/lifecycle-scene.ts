@@ -60,7 +60,7 @@ export class LifecycleScene {
       for (let count = 0; count < nodes; count += 1) await cluster.start({ hasTimers });
       const introspector = await seedWebClient(cluster);
       const introspectors = [introspector.client.clientId];
-      await cluster.resourceServer({ introspectors });
+      await cluster.resourceServer({ introspectors, revocation: 'status-list' });
       await cluster.resourceServer({
         introspectors,
         identifier: OPAQUE_RESOURCE,

@@ -1,7 +1,9 @@
+import { VerificationError } from '../../../src/verifier/errors.js';
 import type { FormBrowser, Landing } from '../../support/form-browser.js';
 import type { Answer } from '../../support/nodes.js';
 import type { Person } from '../../support/people.js';
 import { type Attempt, CLIENT_ORIGIN, type RelyingParty } from '../../support/relying-party.js';
+import { verifierAt } from '../../support/verifier-at.js';
 import { CIBA, DEVICE, type LifecycleScene, OPAQUE_RESOURCE } from './lifecycle-scene.js';
 
 /** Milliseconds in which every node must know. */
@@ -73,6 +75,20 @@ async function introspected(held: Held, token: string): Promise<Outcome> {
     const { status, json } = await party.ask('/oauth2/introspect', { token });
     return status !== 200 ? String(status) : json.active === true ? 'active' : 'inactive';
   });
+}
+
+/** What a resource server sees that asks nobody but fetches the list, from each of the other nodes. */
+async function listed({ scene }: Held, token: string): Promise<Outcome> {
+  const outcomes = scene.cluster.nodes.slice(1).map(node =>
+    until('inactive', async () => {
+      const answer = await verifierAt(node)
+        .verify(token)
+        .catch((error: unknown) => error);
+      if (!(answer instanceof VerificationError)) return 'active';
+      return answer.code === 'revoked' ? 'inactive' : answer.code;
+    }),
+  );
+  return (await Promise.all(outcomes)).find(outcome => outcome !== 'inactive') ?? 'inactive';
 }
 
 function informed(held: Held, token: string): Promise<Outcome> {
@@ -176,6 +192,13 @@ export const PATHS: readonly Path[] = [
     },
   },
   {
+    name: 'status list of a JWT',
+    async prepare(held) {
+      const { json } = await held.scene.tokens(held.party, held.browser, held.person);
+      return () => listed(held, String(json.access_token));
+    },
+  },
+  {
     name: 'introspection of an opaque token',
     async prepare(held) {
       const parameters = { resource: OPAQUE_RESOURCE };
@@ -227,9 +250,7 @@ export const PATHS: readonly Path[] = [
 
 /** Answers about tokens may be a second old; everything else is decided by what is true at that moment. */
 const ANSWERED: ReadonlySet<string> = new Set(
-  PATHS.map(({ name }) => name).filter(
-    name => name.startsWith('introspection') || name.startsWith('userinfo'),
-  ),
+  PATHS.map(({ name }) => name).filter(name => /^(?:introspection|status list|userinfo)/.test(name)),
 );
 
 export type Change = (person: Person, parties: readonly RelyingParty[]) => Promise<void>;

@@ -33,6 +33,7 @@ const WORDS: Readonly<Record<Outcome, string>> = {
 
 const DEAD_TOKENS = {
   'introspection of a JWT': 'inactive',
+  'status list of a JWT': 'inactive',
   'introspection of an opaque token': 'inactive',
   userinfo: '401',
   'userinfo with an opaque token': '401',
@@ -95,6 +96,7 @@ const ROWS: readonly Row[] = [
       'device not yet approved': 'connected, token',
       CIBA: 'token',
       'introspection of a JWT': 'active',
+      'status list of a JWT': 'active',
       'introspection of an opaque token': 'active',
       userinfo: '200',
       'userinfo with an opaque token': '200',
