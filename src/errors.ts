@@ -5,6 +5,8 @@
  */
 export type ErrorCode =
   | 'already_exists'
+  | 'backend_misconfigured'
+  | 'backend_unavailable'
   | 'conflict'
   | 'configuration_invalid'
   | 'database_foreign'
@@ -14,6 +16,7 @@ export type ErrorCode =
   | 'not_found'
   | 'not_ready'
   | 'root_key_missing'
+  | 'root_key_unavailable'
   | 'root_key_wrong'
   | 'sealed_value_damaged'
   | 'stale';
@@ -46,6 +49,15 @@ export class AppError extends Error {
     this.detail = options.detail;
     this.faults = options.faults ?? [];
   }
+}
+
+/** Nothing is wrong with the request, and nothing of it was done: the same may succeed in a moment. */
+export function isUnavailable(error: unknown): boolean {
+  return (
+    isAppError(error, 'database_unavailable') ||
+    isAppError(error, 'not_ready') ||
+    isAppError(error, 'backend_unavailable')
+  );
 }
 
 export function isAppError(error: unknown, code?: ErrorCode): error is AppError {

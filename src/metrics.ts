@@ -6,6 +6,17 @@ export interface SigningKeyAge {
   readonly alg: string;
   readonly state: string;
   readonly ageFor: number;
+  /** Since it began to sign; undefined while it does not. */
+  readonly activeFor?: number | undefined;
+}
+
+/** What the ring will do next. */
+export interface KeyForecast {
+  readonly kind: string;
+  readonly alg: string;
+  /** Seconds; negative when it is late. */
+  readonly inFor: number;
+  readonly waitsForNodes: number;
 }
 
 interface Observer {
@@ -37,6 +48,12 @@ export class Metrics {
   readonly #requestDuration: Histogram<'method' | 'route' | 'status'>;
   readonly #keyAge: Gauge<'kid' | 'alg' | 'state'>;
   readonly #keyOverdue: Gauge<'alg'>;
+  readonly #keyActive: Gauge<'alg'>;
+  readonly #keyCount: Gauge<'alg' | 'state'>;
+  readonly #keyNext: Gauge<'alg' | 'kind'>;
+  readonly #keyBarrier: Gauge<'alg'>;
+  readonly #keysDamaged: Gauge;
+  readonly #ringAge: Gauge;
   readonly #ringVersion: Gauge;
   readonly #commitSize: Histogram;
   readonly #commitDuration: Histogram;
@@ -61,6 +78,40 @@ export class Metrics {
       name: 'claviger_signing_key_overdue_seconds',
       help: 'How long the active signing key has been in use beyond keys.rotateEvery; 0 when in time.',
       labelNames: ['alg'],
+      registers,
+    });
+    this.#keyActive = new Gauge({
+      name: 'claviger_signing_key_active_seconds',
+      help: 'How long the active signing key has been signing.',
+      labelNames: ['alg'],
+      registers,
+    });
+    this.#keyCount = new Gauge({
+      name: 'claviger_signing_keys',
+      help: 'Published signing keys.',
+      labelNames: ['alg', 'state'],
+      registers,
+    });
+    this.#keyNext = new Gauge({
+      name: 'claviger_signing_key_next_seconds',
+      help: 'Time until the soonest next step of this kind; negative when it is late.',
+      labelNames: ['alg', 'kind'],
+      registers,
+    });
+    this.#keyBarrier = new Gauge({
+      name: 'claviger_signing_key_barrier_nodes',
+      help: 'Live nodes that do not publish the announced successor yet; it cannot sign before they do.',
+      labelNames: ['alg'],
+      registers,
+    });
+    this.#keysDamaged = new Gauge({
+      name: 'claviger_signing_keys_damaged',
+      help: 'Active or announced signing keys whose private half this node cannot open.',
+      registers,
+    });
+    this.#ringAge = new Gauge({
+      name: 'claviger_key_ring_age_seconds',
+      help: 'Time since this node last confirmed its key ring; beyond 30 it signs nothing.',
       registers,
     });
     this.#ringVersion = new Gauge({
@@ -192,7 +243,28 @@ export class Metrics {
   setSigningKeys(version: number, keys: readonly SigningKeyAge[]): void {
     this.#ringVersion.set(version);
     this.#keyAge.reset();
-    for (const { kid, alg, state, ageFor } of keys) this.#keyAge.set({ kid, alg, state }, ageFor);
+    this.#keyActive.reset();
+    this.#keyCount.reset();
+    for (const { kid, alg, state, ageFor, activeFor } of keys) {
+      this.#keyAge.set({ kid, alg, state }, ageFor);
+      this.#keyCount.inc({ alg, state });
+      if (activeFor !== undefined) this.#keyActive.set({ alg }, activeFor);
+    }
+  }
+
+  setKeyRingHealth(ageFor: number, damaged: number): void {
+    this.#ringAge.set(ageFor);
+    this.#keysDamaged.set(damaged);
+  }
+
+  /** Soonest first. */
+  setKeyForecast(events: readonly KeyForecast[]): void {
+    this.#keyNext.reset();
+    this.#keyBarrier.reset();
+    for (const { kind, alg, inFor, waitsForNodes } of [...events].reverse()) {
+      this.#keyNext.set({ alg, kind }, inFor);
+      if (kind === 'activate') this.#keyBarrier.set({ alg }, waitsForNodes);
+    }
   }
 
   setRotationOverdue(alg: string, overdueFor: number): void {

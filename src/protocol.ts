@@ -1,8 +1,19 @@
 /** Names fixed by specifications, written once. Imports nothing. */
 
-/** Signature algorithms that a ring can be made for. */
-export const SIGNING_ALGORITHMS = ['ES256', 'RS256'] as const;
+/** Signature algorithms that a ring can be made for (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9964). */
+export const SIGNING_ALGORITHMS = [
+  'ES256',
+  'ES384',
+  'PS256',
+  'RS256',
+  'EdDSA',
+  'ML-DSA-44',
+  'ML-DSA-65',
+] as const;
 export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
+
+/** Those that every installation has unless its operator chooses others. */
+export const STANDARD_ALGORITHMS = ['ES256', 'RS256'] as const satisfies readonly SigningAlgorithm[];
 
 export const GRANT_TYPES = [
   'authorization_code',
@@ -19,6 +30,10 @@ export type ClientAuthMethod = (typeof CLIENT_AUTH_METHODS)[number];
 
 export const ACCESS_TOKEN_FORMATS = ['jwt', 'opaque'] as const;
 export type AccessTokenFormat = (typeof ACCESS_TOKEN_FORMATS)[number];
+
+/** How a resource server that checks JWTs by itself learns that one is revoked (draft-ietf-oauth-status-list). */
+export const REVOCATION_WAYS = ['none', 'status-list'] as const;
+export type RevocationWay = (typeof REVOCATION_WAYS)[number];
 
 /** Scopes that belong to OpenID Connect itself and never to a resource server. */
 export const OIDC_SCOPES = ['openid', 'offline_access', 'profile', 'email', 'address', 'phone'] as const;

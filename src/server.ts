@@ -1,28 +1,34 @@
 import { randomUUID } from 'node:crypto';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:http';
 import { hostname } from 'node:os';
+import { Alerts } from './alerts/alerts.js';
 import { GroupCommit } from './audit/group-commit.js';
+import { clientOfBasic } from './clients/basic-credentials.js';
 import { RevokedTokenStore } from './clients/revoked-token-store.js';
 import { SecretUses } from './clients/secret-uses.js';
 import { type Clock, systemClock } from './clock.js';
 import type { Config, Secret } from './config/config.js';
 import type { UpstreamProvider } from './config/federation-file.js';
-import { localRootKey } from './crypto/root-key.js';
 import { ChangeFeed } from './database/change-feed.js';
 import { openDatabase } from './database/connect.js';
 import { openInstallation } from './database/installation.js';
 import { createMailer, DevelopmentMailbox } from './delivery/mailer.js';
 import { createListener, createOperationsApp, edge } from './http/app.js';
+import { listen, portOf } from './http/listen.js';
 import { openPages } from './http/pages.js';
 import { readiness } from './http/readiness.js';
 import { stoppable } from './http/stop-server.js';
 import { createJobs } from './jobs/jobs.js';
+import { JwksFetches } from './keys/jwks-fetches.js';
 import { deriveKeyPolicy } from './keys/key-policy.js';
-import { KeyRing } from './keys/key-ring.js';
+import { KeyRing, LARGEST_DRIFT_FOR } from './keys/key-ring.js';
+import { promotionHold } from './keys/promotion-hold.js';
 import { advanceRing, type RotationContext } from './keys/rotate.js';
+import { openSigningBackends } from './keys/signing-backends/open-signing-backends.js';
 import type { Logger } from './log.js';
 import { Metrics } from './metrics.js';
+import { tellAlgorithmFindings } from './oidc/algorithm-findings.js';
+import { algorithmsInUse } from './oidc/algorithm-users.js';
 import { AuthorizationServer } from './oidc/authorization-server.js';
 import { deliverLogout } from './oidc/deliver-logout.js';
 import { ownTokenVerifier } from './oidc/own-tokens.js';
@@ -30,12 +36,15 @@ import { openAccess, openPeople, type People } from './oidc/people.js';
 import { PollLimit } from './oidc/polling.js';
 import { openRecords } from './oidc/records.js';
 import { RefreshRotation } from './oidc/refresh-rotation.js';
+import { ringCompanions } from './oidc/ring-companions.js';
 import { ROUTES } from './oidc/routes.js';
 import { TokenPolicy } from './oidc/token-policy.js';
+import { openStatusLists } from './oidc/token-status.js';
 import { createGuardedFetch } from './outbound/guarded-fetch.js';
 import { GRANT_TYPES } from './protocol.js';
 import { Limiter } from './rate-limits/limiter.js';
 import { ResourceStore } from './resources/resource-store.js';
+import { configuredRootKey } from './root-keys/configured-root-key.js';
 
 export interface ServerOptions {
   readonly config: Config;
@@ -85,11 +94,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     log,
     clockOffset: options.databaseClockOffset ?? (() => config.database.clockOffsetFor * 1000),
   });
+  const backends = openSigningBackends(config, clock.monotonic);
   try {
-    const { keys, migrated, movedFrom } = await openInstallation(
-      database,
-      localRootKey(options.rootKey),
-      config,
+    const rootKey = configuredRootKey(config, options.rootKey);
+    // From here on the data keys are in memory: whoever holds the root key may be away.
+    const { keys, migrated, movedFrom } = await openInstallation(database, rootKey, config).finally(() =>
+      rootKey.close(),
     );
     if (migrated.length > 0)
       log.info({ event: 'database.migrated', migrations: migrated }, 'database migrated');
@@ -108,21 +118,31 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       feed,
       policy: keyPolicy,
       envelope: keys.signingKeyEnvelope,
+      backends,
       nodeId,
       clock,
       log,
     });
+    const access = openAccess({ database, nodeId, keys });
+    const alerts = new Alerts({ database, nodeId, outbox: access.outbox, config, log });
     const rotation: RotationContext = {
       database,
       policy: keyPolicy,
       envelope: keys.signingKeyEnvelope,
+      backends,
+      onBlocked: (alg, err) =>
+        log.warn({ event: 'signing_key.blocked', alg, err }, 'the next key cannot be made, or not be opened'),
       nodeId,
       actor: `node:${nodeId}`,
+      algorithmsInUse,
+      companions: ringCompanions({ database, nodeId, config, alerts }),
+      hold: promotionHold(config.keys),
+      isClockRight: now => Math.abs(clock.now() - now) <= LARGEST_DRIFT_FOR * 1000,
       ...(options.onRotationStep === undefined ? {} : { onStep: options.onRotationStep }),
     };
     const revoked = new RevokedTokenStore();
+    const statusLists = openStatusLists({ database, config, ring, clock, log });
     const { clients, resources, users } = openRecords(database, feed, config.clients.cacheSize);
-    const access = openAccess({ database, nodeId, keys });
     const { artifacts } = access;
     const fetch = createGuardedFetch(config.outbound.allowedNetworks);
     const mailer = createMailer(config, log, clock);
@@ -153,6 +173,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       databaseNow: () => ring.databaseNow,
     });
     const secretUses = new SecretUses(database);
+    const databaseNow = (): number => ring.databaseNow;
+    const jwksFetches = new JwksFetches({
+      database,
+      networks: config.keys.verifierNetworks,
+      authenticate: header => clientOfBasic(header, { clients, hasher: keys.hasher, databaseNow }),
+      databaseNow,
+    });
     const groupCommit = new GroupCommit({
       database,
       nodeId,
@@ -163,6 +190,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await advanceRing(rotation);
     await feed.catchUp();
     await ring.heartbeat();
+    await tellAlgorithmFindings({ database, ring, config, log });
 
     const edgeParts = {
       config,
@@ -171,7 +199,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       metrics,
       ring,
       keyPolicy,
-      readiness: () => readiness({ database, ring, keyPolicy, isDraining }),
+      jwksFetches,
+      statusLists: statusLists.published,
+      readiness: () => readiness({ database, ring, keyPolicy, backends, isDraining }),
       pages,
     };
     const tokenPolicy = new TokenPolicy({
@@ -217,6 +247,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         databaseNow: () => ring.databaseNow,
         secretUses,
         ring,
+        statusLists,
         feed,
         groupCommit,
         revoked,
@@ -236,7 +267,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       artifacts,
       revoked,
       secretUses,
+      jwksFetches,
       metrics,
+      alerts,
       limiter,
       deliveries: {
         database,
@@ -284,29 +317,22 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         await Promise.all([stopMain(config.http.shutdownAfter), stopOperations(1)]);
         await jobs.stop();
         await groupCommit.settled();
-        await secretUses
-          .flush()
-          .catch((error: unknown) => log.warn({ err: error }, 'last uses could not be written'));
+        for (const noted of [secretUses, jwksFetches]) {
+          await noted
+            .flush()
+            .catch((error: unknown) => log.warn({ err: error }, 'last uses could not be written'));
+        }
         await ring
           .leave()
           .catch((error: unknown) => log.warn({ err: error }, 'the lease could not be given up'));
         metrics.close();
+        backends.close();
         await database.close();
       },
     };
   } catch (error) {
+    backends.close();
     await database.close();
     throw error;
   }
-}
-
-function listen(server: Server, port: number, host: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => resolve());
-  });
-}
-
-function portOf(server: Server): number {
-  return (server.address() as AddressInfo).port;
 }

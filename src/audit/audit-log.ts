@@ -16,7 +16,7 @@ function bounded(text: string | undefined): string | null {
     .replace(CONTROL, character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** The columns of a row in their order, without those that the database fills in. */
+/** The columns of every row in their order, without those that the database fills in. */
 const COLUMNS = [
   'event',
   'outcome',
@@ -33,10 +33,14 @@ const COLUMNS = [
   'detail',
 ] as const;
 
-type Row = readonly (string | null)[];
+/** Only tokens that can be revoked in a list have them, so that other batches do not pay for three more columns. */
+const STATUS_COLUMNS = ['status_list', 'status_index', 'grant_key'] as const;
+const NUMBERS: ReadonlySet<string> = new Set(['status_list', 'status_index']);
+
+type Row = readonly (string | number | null)[];
 
 function rowOf(event: AuditEvent, nodeId: string): Row {
-  return [
+  const row: (string | number | null)[] = [
     event.event,
     event.outcome,
     bounded(event.actor),
@@ -51,6 +55,18 @@ function rowOf(event: AuditEvent, nodeId: string): Row {
     nodeId,
     event.detail === undefined ? '{}' : JSON.stringify(event.detail),
   ];
+  const { status } = event;
+  if (status !== undefined) row.push(status.listId, status.index, status.grantKey ?? null);
+  return row;
+}
+
+/** Both texts of the statement's columns, made once and not for each batch. */
+function columnsFrom(valueAt: (index: number, column: string) => string) {
+  const text = (columns: readonly string[]) => ({
+    columns: columns.join(', '),
+    values: columns.map((column, index) => valueAt(index, column)).join(', '),
+  });
+  return { plain: text(COLUMNS), withStatus: text([...COLUMNS, ...STATUS_COLUMNS]) };
 }
 
 /**
@@ -59,21 +75,24 @@ function rowOf(event: AuditEvent, nodeId: string): Row {
  */
 const SOURCE = {
   sqlite: {
-    values: COLUMNS.map((_, index) => `json_extract(value, '$[${index}]')`).join(', '),
+    ...columnsFrom(index => `json_extract(value, '$[${index}]')`),
     from: 'json_each(?)',
     fence: 'select value from change_sequence where id = 1',
   },
   postgres: {
-    values: COLUMNS.map((_, index) => `value ->> ${index}`).join(', '),
+    ...columnsFrom((index, column) =>
+      NUMBERS.has(column) ? `(value ->> ${index})::bigint` : `value ->> ${index}`,
+    ),
     from: 'json_array_elements(?::json)',
     // Shared lock: a change that is being committed is waited for, and a later one waits for us.
     fence: 'select value from change_sequence where id = 1 for share',
   },
 } as const;
 
-function insertSql(database: Database, at: string, condition: string): string {
-  const { values, from } = SOURCE[database.dialect];
-  return `insert into audit_events (${COLUMNS.join(', ')}, occurred_at) select ${values}, ${at} from ${from} ${condition}`;
+function insertSql(database: Database, events: readonly AuditEvent[], at: string, condition: string): string {
+  const { plain, withStatus, from } = SOURCE[database.dialect];
+  const { columns, values } = events.some(({ status }) => status !== undefined) ? withStatus : plain;
+  return `insert into audit_events (${columns}, occurred_at) select ${values}, ${at} from ${from} ${condition}`;
 }
 
 function rowsOf(events: readonly AuditEvent[], nodeId: string): string {
@@ -90,7 +109,7 @@ export async function appendAuditEvents(
 ): Promise<void> {
   if (events.length === 0) return;
   // "where true": without it SQLite reads the end of a select as the beginning of an upsert clause.
-  await trx.raw(insertSql(database, '?', 'where true'), [at, rowsOf(events, nodeId)]);
+  await trx.raw(insertSql(database, events, '?', 'where true'), [at, rowsOf(events, nodeId)]);
 }
 
 /**
@@ -107,7 +126,7 @@ export async function appendAuditEventsIfUnchanged(
 ): Promise<boolean> {
   const { fence } = SOURCE[database.dialect];
   const condition = 'where (select value from fence) = ? returning id';
-  const sql = `with fence as (${fence}) ${insertSql(database, `${database.nowSql} + ?`, condition)}`;
+  const sql = `with fence as (${fence}) ${insertSql(database, events, `${database.nowSql} + ?`, condition)}`;
   const result = await database.write(on =>
     on.raw(sql, [database.clockOffset, rowsOf(events, nodeId), sequence]),
   );
@@ -155,7 +174,7 @@ export async function listAuditEvents(
   if (filter.event !== undefined) query.where({ event: filter.event });
   if (filter.events !== undefined) query.whereIn('event', filter.events);
   const rows = await query;
-  return rows.map(row => ({
+  return rows.map(({ status_list: _list, status_index: _index, grant_key: _grant, ...row }) => ({
     ...row,
     id: Number(row.id),
     occurred_at: toRfc3339(Number(row.occurred_at)),

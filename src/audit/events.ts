@@ -13,9 +13,11 @@ export const AUDIT_EVENTS = [
   'resource_server.deleted',
   'signing_key.announced',
   'signing_key.activated',
+  'signing_key.promoted_unseen',
   'signing_key.retained',
   'signing_key.retired',
   'signing_key.revoked',
+  'signing_key.destroyed',
   'grant.revoked',
   'token.issued',
   'token.refused',
@@ -24,6 +26,12 @@ export const AUDIT_EVENTS = [
   'token.revoked',
   'token.revocation_refused',
   'database.adopted',
+  'root_key.added',
+  'root_key.rotated',
+  'root_key.recovered',
+  'root_key.recovery_added',
+  'root_key.retired',
+  'data_key.wrapped',
   'user.created',
   'user.imported',
   'user.invited',
@@ -61,6 +69,8 @@ export const AUDIT_EVENTS = [
   'userinfo.read',
   'userinfo.refused',
   'refresh_token.reused',
+  'alert.raised',
+  'key_ring.restore_confirmed',
   'mail.delivered',
   'mail.given_up',
   'logout.delivered',
@@ -93,6 +103,15 @@ export interface AuditEvent {
   readonly userAgent?: string | undefined;
   readonly requestId?: string | undefined;
   readonly detail?: AuditDetail;
+  /** Of a token that can be revoked in a status list: how a later revocation finds its bit. */
+  readonly status?:
+    | {
+        readonly listId: number;
+        readonly index: number;
+        /** The handle of the grant, for tokens that a person allowed. */
+        readonly grantKey?: string | undefined;
+      }
+    | undefined;
 }
 
 /** What the edge knows of a request and the core does not. */

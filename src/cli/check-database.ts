@@ -12,6 +12,11 @@ import { deriveKeyPolicy } from '../keys/key-policy.js';
 import { nextEvents } from '../keys/key-schedule.js';
 import { activeOf, successorOf } from '../keys/key-state.js';
 import { readRing } from '../keys/key-store.js';
+import { readPolicy } from '../keys/rotate.js';
+import { algorithmFindings } from '../oidc/algorithm-findings.js';
+import { algorithmsInUse } from '../oidc/algorithm-users.js';
+import { checkRestore } from './check-restore.js';
+import { checkRootKeys } from './check-root-keys.js';
 import { type Finding, found, ok } from './finding.js';
 
 /** Beyond this, tokens of this machine look issued in the future, or long ago, to everybody else. */
@@ -51,8 +56,9 @@ export async function checkDatabase(
   }
   findings.push(ok('migrations', `All ${applied.length} migration(s) are applied.`));
   findings.push(await checkIdentity(database, config, rootKeyId));
+  findings.push(...(await checkRootKeys(database, config)));
   const nodes = await database.read(on => liveNodeLeases(on, now));
-  findings.push(...(await checkRing(database, config, nodes, now)));
+  findings.push(...(await checkRing(database, config, nodes, now)), ...(await checkRestore(database, now)));
   return { findings, nodes };
 }
 
@@ -105,7 +111,13 @@ async function checkRing(
       ),
     ];
   }
-  const policy = deriveKeyPolicy(config);
+  const own = deriveKeyPolicy(config);
+  const [policy, algorithms] = await database.read(on =>
+    Promise.all([
+      readPolicy({ policy: own, algorithmsInUse }, on, ring, now),
+      algorithmFindings(on, ring, config.keys, now),
+    ]),
+  );
   const findings = config.keys.algorithms.map(alg => {
     const active = activeOf(ring, alg);
     const successor = successorOf(ring, alg);
@@ -126,6 +138,9 @@ async function checkRing(
     const age = showDuration(Math.max(0, Math.floor((now - (active.activatedAt ?? now)) / 1000)));
     return ok('signing_keys', `${alg}: an active key (${age} old) and an announced successor.`);
   });
+  findings.push(
+    ...algorithms.map(({ finding, remedy }) => found('signing_algorithms', 'warning', finding, remedy)),
+  );
   for (const event of nextEvents(ring, policy, nodes, now)) {
     if (now - event.at < OVERDUE_AFTER_MS) continue;
     const waits =

@@ -1,8 +1,12 @@
 import type { Command } from 'commander';
-import { type LoadedConfig, loadConfig } from '../config/load.js';
+import type { Config } from '../config/config.js';
+import type { LoadedProviders } from '../config/federation-file.js';
+import type { LoadedConfig } from '../config/load.js';
+import { loadConfigRemotely, loadProvidersRemotely } from '../config/load-remotely.js';
 import type { Surroundings } from './command.js';
 import { CommandFailed, UsageError } from './command.js';
 import { Output } from './output.js';
+import { createRemoteReader } from './remote-reader.js';
 
 /** The options that every command takes. */
 interface GlobalOptions {
@@ -37,15 +41,22 @@ export class Cli {
   }
 
   /** @param flags settings that the command itself decides; they win over `--set`. */
-  loadConfig(flags: Readonly<Record<string, string>> = {}): LoadedConfig {
+  loadConfig(flags: Readonly<Record<string, string>> = {}): Promise<LoadedConfig> {
     const { config, set } = this.#options;
     const { env, cwd } = this.surroundings;
-    return loadConfig({
+    const input = {
       flags: { ...set, ...flags },
       env,
       cwd,
       ...(config === undefined ? {} : { file: config }),
-    });
+    };
+    return loadConfigRemotely(input, createRemoteReader());
+  }
+
+  /** The list that `federation.providersFile` names. */
+  loadProviders(config: Config): Promise<LoadedProviders> {
+    const { env, cwd } = this.surroundings;
+    return loadProvidersRemotely(config, env, cwd, createRemoteReader());
   }
 
   /** The file of `--config`, for commands that write one. */

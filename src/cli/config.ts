@@ -3,15 +3,17 @@ import { configJson, printConfig } from '../config/print.js';
 import { isAppError } from '../errors.js';
 import type { Cli } from './cli.js';
 
-function print(cli: Cli): void {
-  const loaded = cli.loadConfig();
+async function print(cli: Cli): Promise<void> {
+  const loaded = await cli.loadConfig();
   cli.output.result(configJson(loaded), () => printConfig(loaded));
   for (const { at, problem } of loaded.warnings) cli.output.say(`warning: ${at} ${problem}`);
 }
 
-function validate(cli: Cli): void {
+async function validate(cli: Cli): Promise<void> {
   try {
-    const { warnings } = cli.loadConfig();
+    const { config, warnings: ofSettings } = await cli.loadConfig();
+    const { warnings: ofProviders } = await cli.loadProviders(config);
+    const warnings = [...ofSettings, ...ofProviders];
     cli.output.result({ valid: true, faults: [], warnings }, () => 'The configuration is valid.');
     for (const { at, problem } of warnings) cli.output.say(`warning: ${at} ${problem}`);
   } catch (error) {

@@ -1,18 +1,27 @@
 import { existsSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
 import { isAbsolute, resolve } from 'node:path';
+import { Alerts } from '../alerts/alerts.js';
 import type { Actor } from '../audit/events.js';
+import { systemClock } from '../clock.js';
 import type { Config, Secret } from '../config/config.js';
 import { isMemoryDatabase } from '../config/database-url.js';
 import { rootKeySecret } from '../config/development-root-key.js';
-import { generateRootKey, localRootKey, type RootKey } from '../crypto/root-key.js';
+import { generateRootKey, type RootKey } from '../crypto/root-key.js';
 import { type Database, openDatabase } from '../database/connect.js';
 import { assertInstallation, type Installation, readInstallation } from '../database/identity.js';
 import { type DataKeys, openInstallation } from '../database/installation.js';
 import { schemaStatus } from '../database/schema.js';
+import { Outbox } from '../delivery/outbox.js';
 import { AppError } from '../errors.js';
 import { deriveKeyPolicy, type KeyPolicy } from '../keys/key-policy.js';
+import { promotionHold } from '../keys/promotion-hold.js';
 import type { RotationContext } from '../keys/rotate.js';
+import { openSigningBackends } from '../keys/signing-backends/open-signing-backends.js';
+import type { SigningBackends } from '../keys/signing-backends/signing-backends.js';
+import { algorithmsInUse } from '../oidc/algorithm-users.js';
+import { ringCompanions } from '../oidc/ring-companions.js';
+import { configuredRootKey } from '../root-keys/configured-root-key.js';
 import type { Cli } from './cli.js';
 
 const SQLITE = /^sqlite:(?:\/\/)?(.+)$/s;
@@ -30,8 +39,8 @@ export function settled(config: Config, cwd: string): Config {
 }
 
 /** The warnings go to the person, the configuration to the command. */
-export function loadSettled(cli: Cli, flags: Readonly<Record<string, string>> = {}): Config {
-  const { config, warnings } = cli.loadConfig(flags);
+export async function loadSettled(cli: Cli, flags: Readonly<Record<string, string>> = {}): Promise<Config> {
+  const { config, warnings } = await cli.loadConfig(flags);
   for (const { at, problem } of warnings) cli.output.say(`warning: ${at} ${problem}`);
   return settled(config, cli.surroundings.cwd);
 }
@@ -76,7 +85,10 @@ export interface Opened {
   readonly database: Database;
   readonly keys: DataKeys;
   readonly installation: Installation;
+  readonly rootKey: RootKey;
   readonly policy: KeyPolicy;
+  /** Where the next keys are made, if not in the database. */
+  readonly backends: SigningBackends;
   readonly nodeId: string;
   readonly actor: Actor;
   readonly hasher: DataKeys['hasher'];
@@ -84,16 +96,30 @@ export interface Opened {
 }
 
 export function rotationContext(opened: Opened): RotationContext {
-  const { database, policy, nodeId, actor } = opened;
-  return { database, policy, envelope: opened.keys.signingKeyEnvelope, nodeId, actor };
+  const { config, database, keys, policy, backends, nodeId, actor } = opened;
+  // Mails wait in the outbox for a node to send them.
+  const alerts = new Alerts({ database, nodeId, outbox: new Outbox(keys.accountEnvelope), config });
+  const companions = ringCompanions({ database, nodeId, config, alerts });
+  return {
+    database,
+    policy,
+    backends,
+    envelope: keys.signingKeyEnvelope,
+    nodeId,
+    actor,
+    companions,
+    algorithmsInUse,
+    hold: promotionHold(config.keys),
+  };
 }
 
 /** Opens configuration, root key, database and data keys, and closes the database whatever happens. */
 export async function withInstallation<T>(cli: Cli, work: (opened: Opened) => Promise<T>): Promise<T> {
-  const config = loadSettled(cli);
+  const config = await loadSettled(cli);
   assertExists(config);
-  const rootKey = localRootKey(rootKeySecret(config, cli.surroundings.cwd));
+  const rootKey = rootKeyOf(config, cli.surroundings.cwd);
   const database = open(config);
+  const backends = openSigningBackends(config, systemClock.monotonic);
   try {
     const installation = await settledInstallation(database, config, rootKey);
     const { keys } = await openInstallation(database, rootKey, {
@@ -106,15 +132,24 @@ export async function withInstallation<T>(cli: Cli, work: (opened: Opened) => Pr
       database,
       keys,
       installation,
+      rootKey,
       policy: deriveKeyPolicy(config),
+      backends,
       nodeId: cliNodeId(),
       actor: cliActor(),
       hasher: keys.hasher,
       longestTokenFor: config.tokens.longestTokenFor,
     });
   } finally {
+    rootKey.close();
+    backends.close();
     await database.close();
   }
+}
+
+/** The configured root key, or the one of this development folder. Reaches nobody yet. */
+export function rootKeyOf(config: Config, cwd: string): RootKey {
+  return configuredRootKey(config, rootKeySecret(config, cwd));
 }
 
 /** Opening a missing file would make an empty one, and a typing error would look like an empty server. */

@@ -1,8 +1,6 @@
 import type { Command } from 'commander';
 import { appendAuditEvents } from '../audit/audit-log.js';
-import { rootKeySecret } from '../config/development-root-key.js';
 import { issuerProblem } from '../config/issuer-checks.js';
-import { localRootKey } from '../crypto/root-key.js';
 import { lockChanges } from '../database/changes.js';
 import { assertInstallation, moveInstallation, readInstallation } from '../database/identity.js';
 import { liveNodeLeases } from '../database/node-leases.js';
@@ -10,7 +8,7 @@ import { schemaStatus } from '../database/schema.js';
 import { AppError } from '../errors.js';
 import type { Cli, Consent } from './cli.js';
 import { UsageError } from './command.js';
-import { assertExists, cliActor, cliNodeId, loadSettled, open } from './context.js';
+import { assertExists, cliActor, cliNodeId, loadSettled, open, rootKeyOf } from './context.js';
 
 interface AdoptOptions extends Consent {
   readonly issuer: string;
@@ -23,11 +21,11 @@ interface AdoptOptions extends Consent {
 async function adopt(cli: Cli, options: AdoptOptions): Promise<void> {
   const { issuer } = options;
   // The configuration may name the old issuer or the new one; what is asked for decides.
-  const config = loadSettled(cli, { issuer });
+  const config = await loadSettled(cli, { issuer });
   const problem = issuerProblem(issuer, config.environment);
   if (problem !== undefined) throw new UsageError(`--issuer ${problem}`);
   assertExists(config);
-  const rootKey = localRootKey(rootKeySecret(config, cli.surroundings.cwd));
+  const rootKey = rootKeyOf(config, cli.surroundings.cwd);
   const database = open(config);
   try {
     const { applied, pending } = await schemaStatus(database);

@@ -1,12 +1,14 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { decodeProtectedHeader } from 'jose';
+import { systemClock } from '../clock.js';
 import type { Config, Secret } from '../config/config.js';
 import { rootKeySecret } from '../config/development-root-key.js';
 import { generateRootKey, localRootKey } from '../crypto/root-key.js';
 import { readInstallation } from '../database/identity.js';
 import { openInstallation } from '../database/installation.js';
 import { deriveKeyPolicy } from '../keys/key-policy.js';
+import { openSigningBackends } from '../keys/signing-backends/open-signing-backends.js';
 import { createLogger } from '../log.js';
 import { createVerifier } from '../verifier/verify-access-token.js';
 import type { Cli } from './cli.js';
@@ -32,9 +34,9 @@ function portOf(env: Readonly<Record<string, string | undefined>>): number {
   return port;
 }
 
-function demoConfig(cli: Cli): Config {
+async function demoConfig(cli: Cli): Promise<Config> {
   const port = portOf(cli.surroundings.env);
-  const { config } = cli.loadConfig({
+  const { config } = await cli.loadConfig({
     environment: 'development',
     issuer: `http://localhost:${port}`,
     'database.url': DATABASE,
@@ -44,11 +46,13 @@ function demoConfig(cli: Cli): Config {
   return settled(config, cli.surroundings.cwd);
 }
 
-async function seed(cli: Cli, config: Config, rootKey: Secret): Promise<DemoFacts> {
+async function seed(cli: Cli, config: Config, secret: Secret): Promise<DemoFacts> {
+  const rootKey = localRootKey(secret);
   const file = resolve(cli.surroundings.cwd, FILE);
   const database = open(config);
+  const backends = openSigningBackends(config, systemClock.monotonic);
   try {
-    const { keys } = await openInstallation(database, localRootKey(rootKey), config);
+    const { keys } = await openInstallation(database, rootKey, config);
     const installation = await database.read(readInstallation);
     if (installation === undefined) throw new TypeError('the installation has just been opened');
     const opened: Opened = {
@@ -56,7 +60,9 @@ async function seed(cli: Cli, config: Config, rootKey: Secret): Promise<DemoFact
       database,
       keys,
       installation,
+      rootKey,
       policy: deriveKeyPolicy(config),
+      backends,
       hasher: keys.hasher,
       nodeId: cliNodeId(),
       actor: cliActor(),
@@ -74,6 +80,7 @@ async function seed(cli: Cli, config: Config, rootKey: Secret): Promise<DemoFact
     replacePrivateFile(file, `${JSON.stringify(facts, null, 2)}\n`);
     return facts;
   } finally {
+    backends.close();
     await database.close();
   }
 }
@@ -163,7 +170,7 @@ function welcome(
 async function demo(cli: Cli): Promise<void> {
   const { surroundings } = cli;
   const stopped = untilStopped(surroundings);
-  const config = demoConfig(cli);
+  const config = await demoConfig(cli);
   // Never a configured root key: what the demo seals is worth nothing, and its file lies about.
   const rootKey = rootKeySecret({ ...config, rootKey: undefined }, surroundings.cwd, generateRootKey);
   const facts = await seed(cli, config, rootKey);

@@ -1,14 +1,14 @@
 import type { Command } from 'commander';
-import { rootKeySecret } from '../config/development-root-key.js';
 import type { LoadedConfig } from '../config/load.js';
-import { localRootKey } from '../crypto/root-key.js';
 import { isAppError } from '../errors.js';
 import { checkDatabase } from './check-database.js';
 import { checkIssuer } from './check-issuer.js';
 import { checkConfiguration, checkFiles, checkNode } from './check-machine.js';
+import { checkDataKeys } from './check-root-keys.js';
+import { checkSigningBackends } from './check-signing-backends.js';
 import type { Cli } from './cli.js';
 import { CommandFailed } from './command.js';
-import { assertExists, open, settled } from './context.js';
+import { assertExists, open, rootKeyOf, settled } from './context.js';
 import { type Finding, found, type Severity } from './finding.js';
 import type { Style } from './output.js';
 
@@ -26,13 +26,18 @@ async function checkInstallation(cli: Cli, loaded: LoadedConfig): Promise<Findin
   let isRunning = false;
   try {
     assertExists(config);
-    const rootKey = localRootKey(rootKeySecret(config, cwd));
+    const rootKey = rootKeyOf(config, cwd);
     const database = open(config);
     try {
       const checked = await checkDatabase(database, config, rootKey.id, clock);
       findings.push(...checked.findings);
       isRunning = checked.nodes.length > 0;
+      if (checked.findings.some(({ id, severity }) => id === 'identity' && severity === 'ok')) {
+        findings.push(...(await checkDataKeys(database, rootKey)));
+        findings.push(...(await checkSigningBackends(database, config, clock.monotonic)));
+      }
     } finally {
+      rootKey.close();
       await database.close();
     }
   } catch (error) {
@@ -46,7 +51,7 @@ async function checkInstallation(cli: Cli, loaded: LoadedConfig): Promise<Findin
 async function doctor(cli: Cli): Promise<void> {
   const findings = [checkNode(process.versions.node)];
   try {
-    const loaded = cli.loadConfig();
+    const loaded = await cli.loadConfig();
     findings.push(...checkConfiguration(loaded), ...(await checkInstallation(cli, loaded)));
   } catch (error) {
     if (!isAppError(error, 'configuration_invalid')) throw error;

@@ -65,7 +65,7 @@ async function init(cli: Cli, options: InitOptions): Promise<void> {
   createFile(file, contentOf(options, relative(dirname(file), keyFile)), 0o600);
   let config: Config;
   try {
-    config = loadSettled(cli);
+    config = await loadSettled(cli);
   } catch (error) {
     // Nothing was sealed with this key yet, and what is left would only be in the way of the next attempt.
     for (const path of isNewKey ? [keyFile, file] : [file]) unlinkSync(path);

@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
-import { localRootKey } from '../crypto/root-key.js';
 import { openInstallation } from '../database/installation.js';
 import { schemaStatus } from '../database/schema.js';
+import { configuredRootKey } from '../root-keys/configured-root-key.js';
 import type { Cli } from './cli.js';
 import { assertExists, firstRootKey, loadSettled, open } from './context.js';
 
 /** Reads only: also for a database that this configuration may not open. */
 async function status(cli: Cli): Promise<void> {
-  const config = loadSettled(cli);
+  const config = await loadSettled(cli);
   assertExists(config);
   const database = open(config);
   try {
@@ -27,8 +27,8 @@ async function status(cli: Cli): Promise<void> {
 }
 
 async function migrate(cli: Cli): Promise<void> {
-  const config = loadSettled(cli);
-  const rootKey = localRootKey(await firstRootKey(config, cli.surroundings.cwd));
+  const config = await loadSettled(cli);
+  const rootKey = configuredRootKey(config, await firstRootKey(config, cli.surroundings.cwd));
   const database = open(config);
   try {
     const { migrated } = await openInstallation(database, rootKey, config);
@@ -38,6 +38,7 @@ async function migrate(cli: Cli): Promise<void> {
         : `Applied ${migrated.join(', ')}.`,
     );
   } finally {
+    rootKey.close();
     await database.close();
   }
 }

@@ -50,7 +50,7 @@ function secretOf({ surroundings }: Cli, options: FlowOptions): string | undefin
 
 async function begin(cli: Cli, options: FlowOptions): Promise<Flow> {
   const { clientId } = options;
-  const issuer = options.issuer ?? cli.loadConfig().config.issuer;
+  const issuer = options.issuer ?? (await cli.loadConfig()).config.issuer;
   const secret = secretOf(cli, options);
   const steps = new FlowSteps(cli);
   steps.note('Read what the issuer offers', `GET ${issuer}/.well-known/openid-configuration`, {});

@@ -3,6 +3,8 @@ import { showDuration } from '../config/duration.js';
 import {
   ACCESS_TOKEN_FORMATS,
   type AccessTokenFormat,
+  REVOCATION_WAYS,
+  type RevocationWay,
   SIGNING_ALGORITHMS,
   type SigningAlgorithm,
 } from '../protocol.js';
@@ -27,6 +29,7 @@ interface ResourceOptions extends Consent {
   readonly alg?: SigningAlgorithm;
   readonly ttl?: number;
   readonly format?: AccessTokenFormat;
+  readonly revocation?: RevocationWay;
   readonly introspector?: readonly string[];
   readonly force?: boolean;
 }
@@ -46,6 +49,7 @@ function described(cli: Cli, server: ResourceServer): string {
       'access tokens',
       `${server.accessTokenFormat}, ${server.alg}, for ${showDuration(server.accessTokenFor)}`,
     ],
+    ['revocation', server.revocation],
     ['introspectors', server.introspectors.join(' ')],
     ['created', instant(server.createdAt) ?? ''],
     ['updated', instant(server.updatedAt) ?? ''],
@@ -64,6 +68,7 @@ function policyOptions(command: Command): Command {
     .addOption(choiceOption('--alg <alg>', 'signature of its access tokens', SIGNING_ALGORITHMS))
     .option('--ttl <duration>', 'life of its access tokens: 90s, 10m', readSeconds)
     .addOption(choiceOption('--format <format>', 'form of its access tokens', ACCESS_TOKEN_FORMATS))
+    .addOption(choiceOption('--revocation <way>', 'how its JWTs can be revoked', REVOCATION_WAYS))
     .option('--introspector <client-id...>', 'clients that may introspect its tokens');
 }
 
@@ -79,6 +84,7 @@ async function create(cli: Cli, options: ResourceOptions & { readonly identifier
         alg: options.alg,
         accessTokenFor: options.ttl ?? opened.config.tokens.accessTokenFor,
         accessTokenFormat: options.format,
+        revocation: options.revocation,
         introspectors: words(options.introspector),
       },
       opened.actor,
@@ -111,6 +117,7 @@ async function update(cli: Cli, resource: string, options: ResourceOptions): Pro
       alg: options.alg,
       accessTokenFor: options.ttl,
       accessTokenFormat: options.format,
+      revocation: options.revocation,
       introspectors: words(options.introspector),
     };
     show(cli, await updateResourceServer(opened, input, opened.actor));

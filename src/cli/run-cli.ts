@@ -17,6 +17,7 @@ import { migrateCommand } from './migrate.js';
 import { collectSetting } from './options.js';
 import { performCommands } from './perform.js';
 import { resourceCommands } from './resource.js';
+import { rootKeyCommands } from './root-key.js';
 import { serveCommand } from './serve.js';
 import { sessionCommands } from './session.js';
 import { tokenCommands } from './token.js';
@@ -73,6 +74,7 @@ function createProgram(surroundings: Surroundings): { program: Command; cli: Cli
   secretCommands(clientCommands(program, cli), cli);
   userCommands(program, cli);
   keyCommands(program, cli);
+  rootKeyCommands(program, cli);
   tokenCommands(program, cli);
   sessionCommands(program, cli);
   grantCommands(program, cli);

@@ -1,7 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import type { Command } from 'commander';
 import { DEVELOPMENT } from '../config/config.js';
-import { loadUpstreamProviders } from '../config/federation-file.js';
 import { createLogger } from '../log.js';
 import type { Cli } from './cli.js';
 import { FAILED, type Surroundings } from './command.js';
@@ -45,7 +44,7 @@ function keepHeapSmall(): void {
 async function serve(cli: Cli): Promise<void> {
   keepHeapSmall();
   const { surroundings } = cli;
-  const config = loadSettled(cli);
+  const config = await loadSettled(cli);
   const log = createLogger(config.log, surroundings.log);
   // A request to stop that comes while the server starts is not lost.
   const stopped = untilStopped(surroundings, () =>
@@ -53,7 +52,7 @@ async function serve(cli: Cli): Promise<void> {
   );
   const rootKey = await firstRootKey(config, surroundings.cwd);
   const { startServer } = await import('../server.js');
-  const { providers, warnings } = loadUpstreamProviders(config, surroundings.env, surroundings.cwd);
+  const { providers, warnings } = await cli.loadProviders(config);
   for (const { at, problem } of warnings) log.warn({ event: 'configuration.warning', at }, problem);
   if (config.mail.url === '' && config.environment !== DEVELOPMENT) {
     log.warn(

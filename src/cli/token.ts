@@ -25,12 +25,12 @@ interface PresentedOptions extends TokenOptions, Consent {
   readonly tokenFile?: string;
 }
 
-function issuerOf(cli: Cli, { issuer }: { readonly issuer?: string | undefined }): string {
-  return issuer ?? cli.loadConfig().config.issuer;
+async function issuerOf(cli: Cli, { issuer }: { readonly issuer?: string | undefined }): Promise<string> {
+  return issuer ?? (await cli.loadConfig()).config.issuer;
 }
 
 async function get(cli: Cli, options: GetOptions): Promise<void> {
-  const issuer = issuerOf(cli, options);
+  const issuer = await issuerOf(cli, options);
   const secret = await readClientSecret(cli.surroundings, options.secretFile, true);
   const url = endpointOf(await metadataOf(issuer), issuer, 'token_endpoint');
   const form = {
@@ -100,7 +100,7 @@ async function decode(cli: Cli, options: DecodeOptions): Promise<void> {
   const token = await presented(cli, options);
   const { header, claims, times } = decoded(token);
   const isVerified = options.verify === true;
-  const problem = isVerified ? await verified(issuerOf(cli, options), token, claims.aud) : undefined;
+  const problem = isVerified ? await verified(await issuerOf(cli, options), token, claims.aud) : undefined;
   const json = {
     header,
     claims,
@@ -125,7 +125,7 @@ async function decode(cli: Cli, options: DecodeOptions): Promise<void> {
 }
 
 async function introspect(cli: Cli, options: PresentedOptions): Promise<void> {
-  const issuer = issuerOf(cli, options);
+  const issuer = await issuerOf(cli, options);
   const secret = await readClientSecret(
     cli.surroundings,
     options.secretFile,
@@ -139,7 +139,7 @@ async function introspect(cli: Cli, options: PresentedOptions): Promise<void> {
 }
 
 async function revoke(cli: Cli, options: PresentedOptions): Promise<void> {
-  const issuer = issuerOf(cli, options);
+  const issuer = await issuerOf(cli, options);
   const secret = await readClientSecret(
     cli.surroundings,
     options.secretFile,

@@ -4,6 +4,7 @@ import { metadataJson } from '../clients/metadata-json.js';
 import { toRfc3339 } from '../clock.js';
 import type { RotationDecision, UpcomingEvent } from '../keys/key-schedule.js';
 import type { Ring, SigningKey } from '../keys/signing-key.js';
+import type { AlgorithmFinding } from '../oidc/algorithm-findings.js';
 import type { Consent } from '../oidc/consent-store.js';
 import type { ListedSession } from '../oidc/sessions.js';
 import type { ResourceServer } from '../resources/resource-server.js';
@@ -25,6 +26,7 @@ export function resourceJson(server: ResourceServer) {
     alg: server.alg,
     access_token_for: server.accessTokenFor,
     access_token_format: server.accessTokenFormat,
+    revocation: server.revocation,
     introspectors: server.introspectors,
     created_at: toRfc3339(server.createdAt),
     updated_at: toRfc3339(server.updatedAt),
@@ -97,6 +99,7 @@ export function keyJson(key: SigningKey, events: readonly UpcomingEvent[]) {
     kid: key.kid,
     alg: key.alg,
     state: key.state,
+    place: key.external?.place ?? 'local',
     created_at: toRfc3339(key.createdAt),
     announced_at: toRfc3339(key.announcedAt),
     activates_at: planned('activate'),
@@ -108,16 +111,25 @@ export function keyJson(key: SigningKey, events: readonly UpcomingEvent[]) {
   };
 }
 
+export function algorithmJson({ alg, finding, remedy, users }: AlgorithmFinding) {
+  return {
+    ...{ alg, finding, remedy },
+    used_by: { resource_servers: users.resourceServers, clients: users.clients },
+  };
+}
+
 export function ringJson(ring: Ring, events: readonly UpcomingEvent[]) {
   return {
     version: ring.version,
     keys: ring.keys.map(key => keyJson(key, events)),
-    next: events.map(({ kind, alg, kid, at, waitsForNodeIds }) => ({
+    next: events.map(({ kind, alg, kid, at, waitsForNodeIds, waitsForVerifiers, waitsUntil }) => ({
       kind,
       alg,
       kid: kid ?? null,
       at: instant(at),
       waits_for_nodes: waitsForNodeIds,
+      waits_for_verifiers: waitsForVerifiers ?? [],
+      waits_until: instant(waitsUntil),
     })),
   };
 }
@@ -141,6 +153,14 @@ export function decisionJson(decision: RotationDecision) {
     }
     case 'waits_for_nodes':
       return { alg, outcome, kid: decision.kid, node_ids: decision.nodeIds };
+    case 'waits_for_verifiers':
+      return {
+        ...{ alg, outcome, kid: decision.kid },
+        verifiers: decision.verifiers,
+        until: instant(decision.until),
+      };
+    case 'successor_damaged':
+      return { alg, outcome, kid: decision.kid };
     case 'needs_acceptance':
       return { alg, outcome, kid: decision.kid, safe_at: instant(decision.safeAt) };
     default:

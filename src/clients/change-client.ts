@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { appendAuditEvents } from '../audit/audit-log.js';
 import type { Actor, AuditDetail, AuditEventName } from '../audit/events.js';
 import { type Config, DEVELOPMENT } from '../config/config.js';
@@ -5,11 +6,15 @@ import { clientId as newClientId } from '../crypto/random-id.js';
 import type { SecretHasher } from '../crypto/secret-hash.js';
 import { lockChanges, recordChange } from '../database/changes.js';
 import type { Queryable, Transaction } from '../database/connect.js';
+import { readAlgorithmStates } from '../database/signing-algorithms.js';
 import { AppError } from '../errors.js';
+import { SIGNING_ALGORITHMS } from '../protocol.js';
 import type { ChangeContext } from '../resources/change-context.js';
+import { chosenAlgorithmProblem, defaultAlgorithm } from '../resources/chosen-algorithm.js';
 import { ResourceStore } from '../resources/resource-store.js';
 import { quoted } from '../resources/text-checks.js';
-import { type DerivedField, derivedMetadata } from './check-metadata.js';
+import { revokeStatusesOfClients } from '../status-lists/revoke-statuses.js';
+import { type DerivedField, derivedMetadata, SIGNED_FIELDS } from './check-metadata.js';
 import { type CheckedClient, type ClientInput, type ClientRecord, validateClient } from './client.js';
 import type { ClientSecretRecord } from './client-secret.js';
 import { ClientStore } from './client-store.js';
@@ -114,11 +119,12 @@ export async function updateClient(
     await lockChanges(trx);
     const now = await context.database.now(trx);
     const before = await clientOf(trx, input.clientId);
-    const checked = await check(context, trx, { ...keptOf(before), ...given(input) });
+    const checked = await check(context, trx, { ...keptOf(before), ...given(input) }, before);
     const changed = changedFields(before, checked);
     if (changed.length === 0) return before;
     const client: ClientRecord = { ...before, ...checked, updatedAt: now };
     await clients.update(trx, client);
+    await revokeLostStatuses(trx, before, client, now);
     await tell(context, trx, now, actor, 'client.updated', client, { ...detailOf(client), changed });
     // As a reader will find it, in the store's order.
     return clientOf(trx, client.clientId);
@@ -191,14 +197,21 @@ async function check(
   { config }: ClientChangeContext,
   trx: Transaction,
   input: ClientInput,
+  before?: ClientRecord,
 ): Promise<CheckedClient> {
   const named = Array.isArray(input.resources) ? input.resources.map(resource => resource?.identifier) : [];
   const servers = await resources.findByIdentifiers(trx, named);
   if (config === undefined) return validateClient(input, servers);
+  const { keys } = config;
+  const states = await readAlgorithmStates(trx);
+  // What is registered has its key, and keeps it, also after the operator has taken it off the list.
+  const kept = new Set(before === undefined ? [] : SIGNED_FIELDS.map(field => before[field]));
   return validateClient(input, servers, {
     isDevelopment: config.environment === DEVELOPMENT,
     claimScopes: config.users.claimScopes.map(entry => entry.split(':')[0] ?? ''),
-    algorithms: config.keys.algorithms,
+    algorithms: SIGNING_ALGORITHMS,
+    algorithmProblem: alg => (kept.has(alg) ? undefined : chosenAlgorithmProblem(alg, states, keys)),
+    idTokenAlgorithm: defaultAlgorithm('idTokenAlgorithm', states, keys),
     refreshTokens: config.refreshTokens,
   });
 }
@@ -228,6 +241,28 @@ async function revokeTokens(trx: Transaction, clientId: string, now: number): Pr
   // Nodes stamp whole seconds of the database's time as they know it.
   const issuedBefore = now + 2_000;
   await revokedTokens.revoke(trx, { kind: 'client', value: clientId, issuedBefore, expiresAt, now });
+  await revokeStatusesOfClients(trx, [{ clientId }], now);
+}
+
+/** As introspection decides: a token with a scope that its client has lost is dead, and one of a person it has lost. */
+async function revokeLostStatuses(
+  trx: Transaction,
+  before: ClientRecord,
+  after: ClientRecord,
+  now: number,
+): Promise<void> {
+  const { clientId } = after;
+  if (after.allowedUsers !== 'all' && !isDeepStrictEqual(before.allowedUsers, after.allowedUsers)) {
+    await revokeStatusesOfClients(trx, [{ clientId }], now);
+    return;
+  }
+  const held = new Set(scopesOf(after));
+  const scopes = scopesOf(before).filter(scope => !held.has(scope));
+  if (scopes.length > 0) await revokeStatusesOfClients(trx, [{ clientId, scopes }], now);
+}
+
+function scopesOf({ oidcScopes, resources: held }: ClientRecord): string[] {
+  return [...oidcScopes, ...held.flatMap(resource => resource.scopes)];
 }
 
 async function tell(

@@ -45,12 +45,23 @@ export interface ClientSurroundings {
   readonly claimScopes: readonly string[];
   /** Those that have a signing key. */
   readonly algorithms: readonly SigningAlgorithm[];
+  /** Why none may be newly chosen of them, at this moment. Absent: nothing is known against any. */
+  readonly algorithmProblem?: ((alg: SigningAlgorithm) => string | undefined) | undefined;
+  /** Of a client that names none. */
+  readonly idTokenAlgorithm?: SigningAlgorithm | undefined;
   /** Seconds: what a client's own lifetimes may not exceed. */
   readonly refreshTokens: { readonly idleAfter: number; readonly endAfter: number };
 }
 
 /** Of the fields that a client's other fields decide unless somebody says otherwise. */
 export type DerivedField = 'oidcScopes' | 'corsOrigins' | 'sectorIdentifier';
+
+/** What of a client is signed by our keys. */
+export const SIGNED_FIELDS = [
+  'idTokenSignedResponseAlg',
+  'userinfoSignedResponseAlg',
+  'authorizationSignedResponseAlg',
+] as const;
 
 interface Kind {
   readonly authMethod: ClientAuthMethod;
@@ -100,7 +111,11 @@ export function derivedMetadata(
   };
 }
 
-function completed(kind: Kind, input: ClientMetadataInput): ClientMetadata {
+function completed(
+  kind: Kind,
+  input: ClientMetadataInput,
+  { idTokenAlgorithm }: ClientSurroundings,
+): ClientMetadata {
   const derived = derivedMetadata(kind, input);
   const signs = input.authorizationSignedResponseAlg ?? undefined;
   const responseModes =
@@ -113,6 +128,7 @@ function completed(kind: Kind, input: ClientMetadataInput): ClientMetadata {
   return {
     ...STANDARD_METADATA,
     ...derived,
+    ...(idTokenAlgorithm === undefined ? {} : { idTokenSignedResponseAlg: idTokenAlgorithm }),
     authorizationSignedResponseAlg: answersByJwt ? 'RS256' : undefined,
     ...(Object.fromEntries(given) as Partial<ClientMetadata>),
   };
@@ -153,10 +169,17 @@ function checkSwitches(metadata: ClientMetadata, faults: Fault[]): void {
 
 function checkAlgorithms(
   metadata: ClientMetadata,
-  { algorithms }: ClientSurroundings,
+  input: ClientMetadataInput,
+  { algorithms, algorithmProblem }: ClientSurroundings,
   faults: Fault[],
 ): void {
-  const signing = choiceProblem(algorithms);
+  const isOffered = choiceProblem(algorithms);
+  const signing = (alg: unknown) =>
+    isOffered(alg) ??
+    // A default is no choice: what it stands for may never be asked for.
+    (SIGNED_FIELDS.some(field => input[field] === alg)
+      ? algorithmProblem?.(alg as SigningAlgorithm)
+      : undefined);
   checkOptional('id_token_signed_response_alg', metadata.idTokenSignedResponseAlg, signing, faults);
   checkOptional('userinfo_signed_response_alg', metadata.userinfoSignedResponseAlg, signing, faults);
   const { responseModes, authorizationSignedResponseAlg: alg } = metadata;
@@ -245,7 +268,7 @@ export function checkMetadata(
   surroundings: ClientSurroundings,
   faults: Fault[],
 ): ClientMetadata {
-  const metadata = completed(kind, input);
+  const metadata = completed(kind, input, surroundings);
   const wrongType = choiceProblem(['web', 'native'])(metadata.applicationType);
   if (wrongType !== undefined) faults.push({ at: 'application_type', problem: wrongType });
   checkUris(metadata, surroundings, faults);
@@ -269,7 +292,7 @@ export function checkMetadata(
       problem: 'They are about people; none of its grants has a person in it.',
     });
   }
-  checkAlgorithms(metadata, surroundings, faults);
+  checkAlgorithms(metadata, input, surroundings, faults);
   const jwks = checkJwks(input.jwks, metadata.requestObjectSigningAlg, faults);
   checkSubject(kind, metadata, faults);
   checkTimes(metadata, surroundings, faults);

@@ -1,7 +1,7 @@
 import { isClientId } from '../crypto/random-id.js';
 import type { Queryable, Transaction } from '../database/connect.js';
 import { SharedValues } from '../database/shared-values.js';
-import type { ClientAuthMethod, GrantType } from '../protocol.js';
+import type { ClientAuthMethod, GrantType, SigningAlgorithm } from '../protocol.js';
 import type { ResourceServerId } from '../resources/resource-server.js';
 import { type ClientRecord, type ClientResource, responseTypesOf } from './client.js';
 import type { ClientMetadata } from './client-metadata.js';
@@ -68,6 +68,18 @@ export class ClientStore {
     const clients = on('clients').orderBy('client_id').limit(Math.min(page.limit, LARGEST_PAGE));
     if (page.after !== undefined) clients.where('client_id', '>', page.after);
     return this.#load(on, clients);
+  }
+
+  /** Ids of clients, disabled ones included, of which something is signed with this algorithm: at most `limit`. */
+  async signedWith(on: Queryable, alg: SigningAlgorithm, limit: number): Promise<string[]> {
+    // As `storedMetadata` writes it; inside a text of the JSON the quotation marks would be escaped. What is standard
+    // is not written, and RS256, which is, is never given up.
+    const rows: Pick<Row, 'client_id'>[] = await on('clients')
+      .whereLike('metadata', `%_signed_response_alg":"${alg}"%`)
+      .orderBy('client_id')
+      .limit(limit)
+      .select('client_id');
+    return rows.map(row => row.client_id);
   }
 
   async insert(trx: Transaction, client: ClientRecord): Promise<void> {

@@ -17,5 +17,13 @@ export interface Mails {
   /** A client elsewhere asks this person to confirm (CIBA). */
   readonly 'backchannel-request': { readonly client: string; readonly url: string };
   readonly 'account-deleted': Readonly<Record<never, never>>;
+  /** To the operators. */
+  readonly alert: {
+    readonly severity: 'warning' | 'critical';
+    readonly summary: string;
+    readonly subject: string;
+    readonly evidence: string;
+    readonly command: string;
+  };
 }
 export type MailName = keyof Mails;

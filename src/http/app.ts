@@ -3,12 +3,15 @@ import Koa, { type Middleware } from 'koa';
 import type { Clock } from '../clock.js';
 import type { Config } from '../config/config.js';
 import { trustedProxyList } from '../config/trusted-proxies.js';
+import type { JwksFetches } from '../keys/jwks-fetches.js';
 import type { KeyPolicy } from '../keys/key-policy.js';
 import type { KeyRing } from '../keys/key-ring.js';
 import type { Logger } from '../log.js';
 import type { Metrics } from '../metrics.js';
 import { DISCOVERY_PATHS } from '../oidc/discovery.js';
 import { CORE_PATHS, CROSS_ORIGIN_PATHS } from '../oidc/routes.js';
+import type { PublishedLists } from '../status-lists/published-lists.js';
+import type { TrustedProxies } from './client-address.js';
 import { discovery } from './discovery.js';
 import { type Checks, livez, readyz } from './health.js';
 import { jwksAnswer, jwksPaths } from './jwks-cache.js';
@@ -20,6 +23,7 @@ import type { Pages } from './pages.js';
 import { preflight } from './preflight.js';
 import { normalizeTarget } from './request-target.js';
 import { type Route, router } from './router.js';
+import { statusListAnswer } from './status-lists.js';
 
 export interface EdgeParts {
   readonly config: Config;
@@ -28,6 +32,8 @@ export interface EdgeParts {
   readonly metrics: Metrics;
   readonly ring: KeyRing;
   readonly keyPolicy: KeyPolicy;
+  readonly jwksFetches: JwksFetches;
+  readonly statusLists: PublishedLists;
   readonly readiness: () => Promise<Checks>;
   readonly pages: Pages;
 }
@@ -43,14 +49,19 @@ export function createListener(
   isDraining: () => boolean,
 ): RequestListener {
   const paths = jwksPaths(parts.config.issuer);
-  const answerJwks = jwksAnswer(parts.ring, parts.keyPolicy, parts.metrics);
+  const answerJwks = jwksAnswer(parts, trustedProxiesOf(parts.config));
+  const answerStatusList = statusListAnswer(parts.config.issuer, parts.statusLists);
   return (req, res) => {
     if (!normalizeTarget(req)) return refuseTarget(res);
     if (isDraining()) res.setHeader('Connection', 'close');
     const isRead = req.method === 'GET' || req.method === 'HEAD';
     if (isRead && req.url !== undefined && paths.has(req.url)) answerJwks(req, res);
-    else rest(req, res);
+    else if (!answerStatusList(req, res)) rest(req, res);
   };
+}
+
+function trustedProxiesOf({ http }: Config): TrustedProxies {
+  return { addresses: trustedProxyList(http.trustedProxies), hops: http.trustedHops };
 }
 
 function refuseTarget(res: ServerResponse): void {
@@ -66,13 +77,7 @@ function refuseTarget(res: ServerResponse): void {
 export function edge(parts: EdgeParts): readonly Middleware[] {
   const { config, log } = parts;
   return [
-    requestContext({
-      ...parts,
-      trustedProxies: {
-        addresses: trustedProxyList(config.http.trustedProxies),
-        hops: config.http.trustedHops,
-      },
-    }),
+    requestContext({ ...parts, trustedProxies: trustedProxiesOf(config) }),
     errors(log),
     securityHeaders(config.issuer.startsWith('https:')),
     limits(config.http.bodyLimit),
@@ -107,7 +112,7 @@ const READ = ['GET', 'HEAD'] as const;
 /** Without `answer`: the core's. Whatever is not here does not exist. */
 function routes(parts: EdgeParts): ReadonlyMap<string, Route> {
   // With a query, in another method, or where the fast way did not match.
-  const answerJwks = jwksAnswer(parts.ring, parts.keyPolicy, parts.metrics);
+  const answerJwks = jwksAnswer(parts, trustedProxiesOf(parts.config));
   const keySet: Middleware = ctx => {
     ctx.respond = false;
     answerJwks(ctx.req, ctx.res);

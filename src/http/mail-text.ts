@@ -29,6 +29,7 @@ const WITH_LINK: ReadonlySet<MailName> = new Set<MailName>([
 const GONE: ReadonlySet<MailName> = new Set<MailName>(['account-deleted', 'email-changed']);
 
 function closingOf(name: MailName): string {
+  if (name === 'alert') return 'mail.closing_alert';
   if (WITH_LINK.has(name)) return 'mail.closing_link';
   return GONE.has(name) ? 'mail.closing_gone' : 'mail.closing_security';
 }

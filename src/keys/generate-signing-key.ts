@@ -27,7 +27,7 @@ export async function generateSigningKey(alg: SigningAlgorithm): Promise<Generat
 async function generateOnce(alg: SigningAlgorithm): Promise<GeneratedSigningKey> {
   const { publicKey, privateKey } = await pairFor(alg);
   const publicPart = publicKey.export({ format: 'jwk' });
-  // RFC 7638: the name follows from the key, so two nodes can never give one name to two keys.
+  // RFC 7638 (RFC 9964 for ML-DSA, whose `alg` is part of the key): the name follows from the key, so two nodes can never give one name to two keys.
   const kid = await calculateJwkThumbprint(publicPart as JWK, 'sha256');
   const named = { kid, alg, use: 'sig' };
   return {
@@ -42,7 +42,17 @@ function pairFor(alg: SigningAlgorithm) {
   switch (alg) {
     case 'ES256':
       return generateKeyPair('ec', { namedCurve: 'P-256' });
+    case 'ES384':
+      return generateKeyPair('ec', { namedCurve: 'P-384' });
     case 'RS256':
+    // RFC 7518 §3.5: a plain RSA key; one that is bound to PSS has no JWK.
+    case 'PS256':
       return generateKeyPair('rsa', { modulusLength: RSA_MODULUS_LENGTH, publicExponent: 0x10001 });
+    case 'EdDSA':
+      return generateKeyPair('ed25519');
+    case 'ML-DSA-44':
+    case 'ML-DSA-65':
+      // The types are those of the oldest Node.js that is supported, which refuses this name.
+      return generateKeyPair(alg.toLowerCase() as 'ed25519');
   }
 }

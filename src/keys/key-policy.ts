@@ -25,7 +25,10 @@ export interface KeyPolicy {
   readonly rotateEvery: number;
   /** From the moment a key stops signing until no token of it can be alive anywhere. */
   readonly retainFor: number;
+  /** Those that have keys and rotate. A configured policy lists its own; `policyFor` adds what else must be kept. */
   readonly algorithms: readonly SigningAlgorithm[];
+  /** Those whose keys are to go. Nothing goes unless `policyFor` has found that nobody wants it. */
+  readonly withdraws?: readonly SigningAlgorithm[];
   readonly jwksMaxAgeFor: number;
   readonly staleWhileRevalidateFor: number;
   readonly staleIfErrorFor: number;

@@ -1,5 +1,6 @@
 import type { JWK } from 'jose';
 import type { Clock } from '../clock.js';
+import { AVAILABLE_ALGORITHMS } from '../config/available-algorithms.js';
 import type { Envelope } from '../crypto/envelope.js';
 import type { ChangeFeed } from '../database/change-feed.js';
 import type { Database } from '../database/connect.js';
@@ -7,18 +8,33 @@ import { endNodeLease, LEASE_FOR, renewNodeLease } from '../database/node-leases
 import type { Logger } from '../log.js';
 import type { SigningAlgorithm } from '../protocol.js';
 import type { KeyPolicy } from './key-policy.js';
-import { isPublished } from './key-state.js';
 import { readRing } from './key-store.js';
+import { isAnotherHistory } from './merge-rings.js';
 import { type PublishedJwks, publishJwks } from './published-jwks.js';
+import { RememberedRingStore } from './remembered-ring-store.js';
 import { sealContext } from './rotate.js';
-import type { Ring } from './signing-key.js';
+import type { SignElsewhere, SigningBackends } from './signing-backends/signing-backends.js';
+import type { Ring, SigningKey } from './signing-key.js';
+
+/** The private half itself, or the way to where it stays. */
+export type ActiveSigner =
+  | { readonly kid: string; readonly privateJwk: JWK; readonly signElsewhere?: undefined }
+  | { readonly kid: string; readonly privateJwk?: undefined; readonly signElsewhere: SignElsewhere };
 
 /** What this node signs with and publishes, all of one ring version. */
 export interface ServedRing {
   readonly ring: Ring;
   readonly published: PublishedJwks;
   /** The private half of each algorithm's active key. Others stay sealed until they are promoted. */
-  readonly signing: ReadonlyMap<SigningAlgorithm, { readonly kid: string; readonly privateJwk: JWK }>;
+  readonly signing: ReadonlyMap<SigningAlgorithm, ActiveSigner>;
+  /** Kids of active and announced keys whose private half cannot be opened. */
+  readonly damaged: readonly string[];
+}
+
+/** The database holds another past than the one this node has served. */
+export interface Regression {
+  readonly found: Ring;
+  readonly knownVersion: number;
 }
 
 export type RingListener = (served: ServedRing) => void;
@@ -28,6 +44,8 @@ export interface KeyRingOptions {
   readonly feed: ChangeFeed;
   readonly policy: KeyPolicy;
   readonly envelope: Envelope;
+  /** The way to private halves that are not in the database. Absent: their keys do not sign on this node. */
+  readonly backends?: SigningBackends;
   readonly nodeId: string;
   readonly clock: Clock;
   readonly log: Logger;
@@ -48,7 +66,9 @@ export class KeyRing {
   readonly #listeners: RingListener[] = [];
   #served: ServedRing | undefined;
   #sentAt: { monotonic: number; wall: number } | undefined;
-  #isRegressed = false;
+  readonly #remembered = new RememberedRingStore();
+  #isRemembered = false;
+  #regression: { readonly found: Ring; readonly served: ServedRing } | undefined;
   /** Readings are taken in one after the other: a slow older one must not look like a restored backup. */
   #reading: Promise<void> = Promise.resolve();
   #databaseTime = { at: 0, monotonic: 0 };
@@ -63,8 +83,21 @@ export class KeyRing {
   }
 
   get served(): ServedRing {
-    if (this.#served === undefined) throw new TypeError('the key ring has not been loaded');
-    return this.#served;
+    const served = this.#regression?.served ?? this.#served;
+    if (served === undefined) throw new TypeError('the key ring has not been loaded');
+    return served;
+  }
+
+  /** While it is there this node signs nothing, and publishes the keys of both pasts. */
+  get regression(): Regression | undefined {
+    if (this.#regression === undefined) return undefined;
+    const { found, served } = this.#regression;
+    return { found, knownVersion: served.ring.version };
+  }
+
+  /** Seconds since what this node knows of the ring was last confirmed. */
+  get age(): number {
+    return this.#age();
   }
 
   /**
@@ -73,7 +106,8 @@ export class KeyRing {
    */
   get databaseNow(): number {
     const { at, monotonic } = this.#databaseTime;
-    return at + this.#options.clock.monotonic() - monotonic;
+    // Whole milliseconds, as the database's own are: it goes into queries.
+    return Math.floor(at + this.#options.clock.monotonic() - monotonic);
   }
 
   /** Milliseconds by which this node's wall clock is ahead of the database's. */
@@ -91,7 +125,7 @@ export class KeyRing {
   }
 
   get canSign(): boolean {
-    return !this.#isRegressed && this.isClockTrusted && this.#age() < LEASE_FOR;
+    return this.#regression === undefined && this.isClockTrusted && this.#age() < LEASE_FOR;
   }
 
   get canServeJwks(): boolean {
@@ -130,16 +164,28 @@ export class KeyRing {
   }
 
   async #beat(): Promise<void> {
-    const { database, nodeId, clock } = this.#options;
+    const { database, nodeId, clock, policy } = this.#options;
     const sentAt = { monotonic: clock.monotonic(), wall: clock.now() };
-    const servedVersion = this.#served?.ring.version ?? 0;
-    const ring = await database.transaction(async trx => {
+    // Versions of two pasts cannot be compared: what counts for the barrier is the database's.
+    const servedVersion = this.#regression?.found.version ?? this.#served?.ring.version ?? 0;
+    const { ring, isOther } = await database.transaction(async trx => {
       const askedAt = clock.monotonic();
       const now = await database.now(trx);
       this.#databaseTime = { at: now, monotonic: (askedAt + clock.monotonic()) / 2 };
-      await renewNodeLease(trx, nodeId, servedVersion, now);
-      return readRing(trx);
+      await renewNodeLease(trx, nodeId, servedVersion, now, policy.algorithms);
+      const found = await readRing(trx);
+      const known = this.#served?.ring;
+      if (known !== undefined && isAnotherHistory(found, known)) {
+        // Nobody else may know these keys any more; an operator's word brings them back.
+        this.#isRemembered = true;
+        await this.#remembered.remember(trx, nodeId, known, now);
+        return { ring: found, isOther: true };
+      }
+      // What was written while a confirmation was being committed would count as another past for ever.
+      if (this.#isRemembered) await this.#remembered.forget(trx, [nodeId]);
+      return { ring: found, isOther: false };
     });
+    this.#isRemembered = isOther;
     this.#take(ring);
     this.#sentAt = sentAt;
   }
@@ -155,34 +201,59 @@ export class KeyRing {
   }
 
   #take(ring: Ring): void {
-    const { log } = this.#options;
-    const current = this.#served?.ring;
-    if (current !== undefined && isAnotherHistory(ring, current)) {
-      // A restored backup: its older keys would sign tokens that nobody can verify, so nothing is signed at all
-      // until the process is started again, which is somebody's decision.
-      if (!this.#isRegressed) {
-        log.error(
-          { event: 'key_ring.regressed', version: ring.version, served: current.version },
-          'the key ring went back',
-        );
-      }
-      this.#isRegressed = true;
+    const current = this.#served;
+    if (current !== undefined && isAnotherHistory(ring, current.ring)) {
+      this.#regress(current, ring);
       return;
     }
-    if (current?.version === ring.version || ring.keys.length === 0) return;
-    const served = { ring, published: publishJwks(ring), signing: this.#unseal(ring) };
+    this.#regression = undefined;
+    if (current?.ring.version === ring.version || ring.keys.length === 0) return;
+    const served = { ring, published: publishJwks(ring), ...this.#unseal(ring) };
     for (const listener of this.#listeners) listener(served);
     this.#served = served;
   }
 
-  #unseal(ring: Ring): ServedRing['signing'] {
-    const signing = new Map<SigningAlgorithm, { kid: string; privateJwk: JWK }>();
+  /**
+   * A restored backup: its older keys would sign tokens that nobody can verify, so nothing is signed until an
+   * operator confirms it. Who holds a token of either past can verify it meanwhile.
+   */
+  #regress(current: ServedRing, found: Ring): void {
+    const before = this.#regression?.found;
+    if (before?.version === found.version && before.keys.length === found.keys.length) return;
+    if (before === undefined) {
+      this.#options.log.error(
+        { event: 'key_ring.regressed', version: found.version, served: current.ring.version },
+        'the key ring went back',
+      );
+    }
+    const kids = new Set(found.keys.map(({ kid }) => kid));
+    const lost = current.ring.keys.filter(({ kid }) => !kids.has(kid));
+    // A key that this node knows to be revoked is not shown again because a backup has forgotten it.
+    const revoked = new Set(current.ring.keys.filter(isRevoked).map(({ kid }) => kid));
+    const keys = [...lost, ...found.keys.filter(({ kid }) => !revoked.has(kid))];
+    const published = publishJwks({ version: found.version, keys });
+    this.#regression = { found, served: { ...current, published } };
+  }
+
+  /** Announced keys are opened only to see that they can be: before they are needed, not when. */
+  #unseal(ring: Ring): Pick<ServedRing, 'signing' | 'damaged'> {
+    const signing = new Map<SigningAlgorithm, ActiveSigner>();
+    const damaged: string[] = [];
     for (const key of ring.keys) {
-      if (key.state !== 'active' || key.sealedPrivate === undefined) continue;
+      const signElsewhere = key.external === undefined ? undefined : this.#options.backends?.signerOf(key);
+      // Whether it answers shows when it is asked: an HSM that is away may be back for the next token.
+      if (signElsewhere !== undefined && key.state === 'active') {
+        signing.set(key.alg, { kid: key.kid, signElsewhere });
+      }
+      if (key.sealedPrivate === undefined) continue;
       try {
         const opened = this.#options.envelope.open(key.sealedPrivate, sealContext(key.kid));
-        signing.set(key.alg, { kid: key.kid, privateJwk: JSON.parse(opened.toString('utf8')) as JWK });
+        const privateJwk = JSON.parse(opened.toString('utf8')) as JWK;
+        // With a newer runtime another node signs with it; this one must not promise to.
+        if (key.state === 'active' && AVAILABLE_ALGORITHMS.includes(key.alg))
+          signing.set(key.alg, { kid: key.kid, privateJwk });
       } catch (error) {
+        damaged.push(key.kid);
         // One damaged key must not take the others with it: its algorithm stops, the rest goes on signing.
         this.#options.log.error(
           { event: 'signing_key.damaged', kid: key.kid, err: error },
@@ -190,7 +261,7 @@ export class KeyRing {
         );
       }
     }
-    return signing;
+    return { signing, damaged };
   }
 
   /** Seconds. The larger of both clocks: one stops while a machine sleeps, the other can be set back. */
@@ -202,12 +273,6 @@ export class KeyRing {
   }
 }
 
-/**
- * A ring only grows. An older version, or one that lacks a key verifiers were shown, comes from another past: the
- * version alone would not tell once somebody has rotated the restored ring up to it.
- */
-function isAnotherHistory(ring: Ring, known: Ring): boolean {
-  if (ring.version < known.version) return true;
-  const kids = new Set(ring.keys.map(({ kid }) => kid));
-  return known.keys.some(key => isPublished(key) && !kids.has(key.kid));
+function isRevoked({ state }: SigningKey): boolean {
+  return state === 'revoked';
 }

@@ -1,7 +1,7 @@
 import type { NodeLease } from '../database/node-leases.js';
 import type { SigningAlgorithm } from '../protocol.js';
 import { after, type KeyPolicy } from './key-policy.js';
-import { activeOf, requireKey, successorOf, type Transition } from './key-state.js';
+import { activeOf, maySign, requireKey, successorOf, type Transition } from './key-state.js';
 import type { Ring, SigningKey } from './signing-key.js';
 
 /** Somebody asked for a rotation before its time. Without `alg`, for every algorithm of the policy. */
@@ -37,9 +37,24 @@ export type RotationDecision =
       readonly kid: string;
       readonly safeAt: number;
     }
+  /** These verifiers have not fetched the successor; it is not held back for them longer than `until`. */
+  | {
+      readonly alg: SigningAlgorithm;
+      readonly outcome: 'waits_for_verifiers';
+      readonly kid: string;
+      readonly verifiers: readonly string[];
+      readonly until: number;
+    }
+  /** Its private half cannot be opened: it would sign nothing. */
+  | { readonly alg: SigningAlgorithm; readonly outcome: 'successor_damaged'; readonly kid: string }
   | { readonly alg: SigningAlgorithm; readonly outcome: 'not_in_policy' }
   /** No announced key: the next scheduled transition announces one. */
   | { readonly alg: SigningAlgorithm; readonly outcome: 'no_successor' };
+
+/** Names of the verifiers that each announced key waits for, by kid; a key that waits for nobody is not in it. */
+export type HeldPromotions = ReadonlyMap<string, readonly string[]>;
+
+const NONE_HELD: ReadonlyMap<string, readonly string[]> = new Map();
 
 /** Something that will happen by itself, for whoever looks at the ring. */
 export interface UpcomingEvent {
@@ -49,6 +64,9 @@ export interface UpcomingEvent {
   readonly at: number;
   /** Live nodes that must acknowledge first, as far as is known now. */
   readonly waitsForNodeIds: readonly string[];
+  /** Verifiers that must fetch the key first, but for no longer than `waitsUntil`. */
+  readonly waitsForVerifiers?: readonly string[];
+  readonly waitsUntil?: number;
 }
 
 /** The next step that is due by itself, or undefined. Apply it and ask again until there is none. */
@@ -57,6 +75,7 @@ export function nextTransition(
   policy: KeyPolicy,
   leases: readonly NodeLease[],
   now: number,
+  held: HeldPromotions = NONE_HELD,
 ): Transition | undefined {
   if (ring.keys.length === 0) return { kind: 'create', algorithms: policy.algorithms };
   for (const alg of policy.algorithms) {
@@ -67,8 +86,11 @@ export function nextTransition(
     if (successor === undefined) continue;
     if (now < scheduledActivation(ring, policy, successor)) continue;
     if (nodesWithout(successor, leases, now).length > 0) continue;
+    if (verifiersWithout(ring, policy, successor, held, now).length > 0) continue;
     return activation(ring, successor);
   }
+  const given = policy.withdraws?.find(alg => ring.keys.some(key => maySign(key, alg)));
+  if (given !== undefined) return { kind: 'withdraw', alg: given };
   const expired = ring.keys.find(key => now >= retiresAt(key, policy));
   return expired === undefined ? undefined : { kind: 'retire', kid: expired.kid, alg: expired.alg };
 }
@@ -80,9 +102,10 @@ export function planRotation(
   leases: readonly NodeLease[],
   now: number,
   intent: RotateIntent,
+  held: HeldPromotions = NONE_HELD,
 ): readonly RotationDecision[] {
   const algorithms = intent.alg === undefined ? policy.algorithms : [intent.alg];
-  return algorithms.map(alg => decideRotation(ring, policy, leases, now, intent, alg));
+  return algorithms.map(alg => decideRotation(ring, policy, leases, now, intent, alg, held));
 }
 
 function decideRotation(
@@ -92,6 +115,7 @@ function decideRotation(
   now: number,
   intent: RotateIntent,
   alg: SigningAlgorithm,
+  held: HeldPromotions,
 ): RotationDecision {
   if (!policy.algorithms.includes(alg)) return { alg, outcome: 'not_in_policy' };
   const successor = successorOf(ring, alg);
@@ -105,6 +129,10 @@ function decideRotation(
   if (!intent.now && now < until) return { alg, outcome: 'waits_for_announcement', kid, until, nowFrom };
   const nodeIds = nodesWithout(successor, leases, now);
   if (nodeIds.length > 0) return { alg, outcome: 'waits_for_nodes', kid, nodeIds };
+  const verifiers = intent.now ? [] : verifiersWithout(ring, policy, successor, held, now);
+  if (verifiers.length > 0) {
+    return { alg, outcome: 'waits_for_verifiers', kid, verifiers, until: heldUntil(ring, policy, successor) };
+  }
   if (now < nowFrom && !intent.acceptsRisk) return { alg, outcome: 'needs_acceptance', kid, safeAt: nowFrom };
   return { alg, outcome: 'rotates', transition: activation(ring, successor) };
 }
@@ -130,6 +158,7 @@ export function nextEvents(
   policy: KeyPolicy,
   leases: readonly NodeLease[],
   now: number,
+  held: HeldPromotions = NONE_HELD,
 ): readonly UpcomingEvent[] {
   const isFresh = ring.keys.length === 0;
   const events = policy.algorithms.map((alg): UpcomingEvent => {
@@ -137,12 +166,16 @@ export function nextEvents(
     if (successor === undefined) {
       return { kind: isFresh ? 'create' : 'announce', alg, kid: undefined, at: now, waitsForNodeIds: [] };
     }
+    const verifiers = verifiersWithout(ring, policy, successor, held, now);
     return {
       kind: 'activate',
       alg,
       kid: successor.kid,
       at: scheduledActivation(ring, policy, successor),
       waitsForNodeIds: nodesWithout(successor, leases, now),
+      ...(verifiers.length === 0
+        ? {}
+        : { waitsForVerifiers: verifiers, waitsUntil: heldUntil(ring, policy, successor) }),
     };
   });
   const retirements = ring.keys
@@ -176,6 +209,31 @@ export function overdueFor(ring: Ring, policy: KeyPolicy, alg: SigningAlgorithm,
 function retiresAt(key: SigningKey, policy: KeyPolicy): number {
   if (key.state !== 'retained' || key.retainedAt === undefined) return Number.POSITIVE_INFINITY;
   return after(key.retainedAt, policy.retainFor);
+}
+
+/** Announced keys that could sign by now and may still be held back for verifiers: whom they wait for is worth a look. */
+export function holdable(ring: Ring, policy: KeyPolicy, now: number): readonly SigningKey[] {
+  return ring.keys.filter(
+    key =>
+      key.state === 'announced' &&
+      now >= after(key.announcedAt, policy.announceFor) &&
+      now < heldUntil(ring, policy, key),
+  );
+}
+
+/** However many verifiers are missing: one that has been switched off must not keep an old key signing. */
+function heldUntil(ring: Ring, policy: KeyPolicy, key: SigningKey): number {
+  return after(scheduledActivation(ring, policy, key), Math.floor(policy.announceFor / 2));
+}
+
+function verifiersWithout(
+  ring: Ring,
+  policy: KeyPolicy,
+  key: SigningKey,
+  held: HeldPromotions,
+  now: number,
+): readonly string[] {
+  return now < heldUntil(ring, policy, key) ? (held.get(key.kid) ?? []) : [];
 }
 
 /** The barrier. A lapsed lease is not waited for: such a node has stopped answering by itself. */

@@ -19,6 +19,11 @@ export type Transition =
       readonly announces: boolean;
     }
   | { readonly kind: 'retire'; readonly kid: string; readonly alg: SigningAlgorithm }
+  /**
+   * The algorithm is given up: nobody configures or uses it any more. Its active key is retained like every key that
+   * stops signing; what was only announced has signed nothing and goes at once.
+   */
+  | { readonly kind: 'withdraw'; readonly alg: SigningAlgorithm }
   | {
       readonly kind: 'revoke';
       readonly kid: string;
@@ -39,6 +44,7 @@ export function keysNeededBy(transition: Transition): readonly SigningAlgorithm[
     case 'revoke':
       return transition.announces ? [transition.alg] : [];
     case 'retire':
+    case 'withdraw':
       return [];
   }
 }
@@ -50,6 +56,7 @@ export function keysNeededBy(transition: Transition): readonly SigningAlgorithm[
 export function isDone(ring: Ring, transition: Transition): boolean {
   if (transition.kind === 'create') return ring.keys.length > 0;
   if (transition.kind === 'announce') return successorOf(ring, transition.alg) !== undefined;
+  if (transition.kind === 'withdraw') return !ring.keys.some(key => maySign(key, transition.alg));
   const key = ring.keys.find(candidate => candidate.kid === transition.kid);
   if (transition.kind === 'activate') return key?.activatedAt !== undefined;
   if (transition.kind === 'retire') return key?.state === 'retired' || key?.state === 'revoked';
@@ -101,7 +108,7 @@ function changedKeys(
   transition: Exclude<Transition, { kind: 'create' }>,
   now: number,
 ): readonly SigningKey[] {
-  if (transition.kind !== 'announce') {
+  if (transition.kind !== 'announce' && transition.kind !== 'withdraw') {
     const { alg } = requireKey(ring, transition.kid);
     if (alg !== transition.alg) throw new TypeError(`${transition.kid} is a ${alg} key`);
   }
@@ -124,6 +131,11 @@ function changedKeys(
           ? { ...requireState(key, 'retained'), state: 'retired', retiredAt: now }
           : key,
       );
+    case 'withdraw':
+      return ring.keys.map(key => {
+        if (!maySign(key, transition.alg)) return key;
+        return key.state === 'active' ? retain(key, now) : withdraw(key, now);
+      });
     case 'revoke':
       return ring.keys.map(key => {
         if (key.kid === transition.kid) return revoke(key, now);
@@ -143,6 +155,11 @@ function activate(key: SigningKey, now: number): SigningKey {
 /** The private half goes here and now: a key that can never sign again cannot be stolen any more. */
 function retain(key: SigningKey, now: number): SigningKey {
   return { ...key, state: 'retained', retainedAt: now, sealedPrivate: undefined };
+}
+
+/** It never signed, so there is no token to wait for. */
+function withdraw(key: SigningKey, now: number): SigningKey {
+  return { ...key, state: 'retired', retiredAt: now, sealedPrivate: undefined };
 }
 
 function revoke(key: SigningKey, now: number): SigningKey {
@@ -172,7 +189,9 @@ export function assertInvariants(ring: Ring, algorithms: readonly SigningAlgorit
 function assertKey(key: SigningKey, ringVersion: number): void {
   const { kid, state } = key;
   const maySignNowOrLater = state === 'announced' || state === 'active';
-  if (maySignNowOrLater !== (key.sealedPrivate !== undefined)) {
+  // A private half that is elsewhere is named for ever, and destroyed there after the commit.
+  const hasPrivate = key.external === undefined ? key.sealedPrivate !== undefined : maySignNowOrLater;
+  if (maySignNowOrLater !== hasPrivate || (key.external !== undefined && key.sealedPrivate !== undefined)) {
     throw new TypeError(`${state} key ${kid} ${maySignNowOrLater ? 'lost' : 'still has'} its private half`);
   }
   if (key.announcedVersion > ringVersion) throw new TypeError(`${kid} was announced after the ring`);
@@ -186,15 +205,21 @@ function assertKey(key: SigningKey, ringVersion: number): void {
   if (enteredAt === undefined) throw new TypeError(`${state} key ${kid} does not say since when`);
 }
 
-/** An algorithm that signs goes on signing; only revoking its very last key may end it. */
+/** An algorithm that signs goes on signing; only giving it up, or revoking its very last key, may end it. */
 function assertStillSigns(before: Ring, next: Ring, transition: Transition): void {
   for (const key of before.keys) {
     if (key.state !== 'active' || activeOf(next, key.alg) !== undefined) continue;
+    if (transition.kind === 'withdraw' && transition.alg === key.alg) continue;
     const wasLast = successorOf(before, key.alg) === undefined;
     if (transition.kind !== 'revoke' || transition.kid !== key.kid || !wasLast) {
       throw new TypeError(`${transition.kind} would leave ${key.alg} without an active key`);
     }
   }
+}
+
+/** Whether the key signs for the algorithm, or is to. */
+export function maySign(key: SigningKey, alg: SigningAlgorithm): boolean {
+  return key.alg === alg && (key.state === 'active' || key.state === 'announced');
 }
 
 export function isPublished(key: SigningKey): boolean {

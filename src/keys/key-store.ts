@@ -1,4 +1,5 @@
 import type { JWK } from 'jose';
+import type { ExternalPlace } from '../config/signing-places.js';
 import type { Queryable, Transaction } from '../database/connect.js';
 import type { SigningAlgorithm } from '../protocol.js';
 import type { KeyState, Ring, SigningKey } from './signing-key.js';
@@ -16,6 +17,8 @@ interface Row {
   readonly revoked_at: number | null;
   readonly public_jwk: string;
   readonly sealed_private: string | null;
+  readonly external_place: ExternalPlace | null;
+  readonly external_reference: string | null;
 }
 
 /** One statement: version and keys belong to the same moment even while another node writes. */
@@ -30,6 +33,11 @@ export async function readRing(on: Queryable): Promise<Ring> {
     version: Number(rows[0]?.version ?? 0),
     keys: rows.filter(row => row.kid !== null).map(keyOf),
   };
+}
+
+/** Holds back every other writer of the ring until the end of the transaction. */
+export async function lockRing(trx: Transaction): Promise<void> {
+  await trx('key_ring').where({ id: 1 }).select('version').forUpdate();
 }
 
 /**
@@ -80,7 +88,12 @@ function keyOf(row: Row): SigningKey {
     revokedAt: instant(row.revoked_at),
     publicJwk: JSON.parse(row.public_jwk) as JWK,
     sealedPrivate: row.sealed_private ?? undefined,
+    external: externalOf(row),
   };
+}
+
+function externalOf({ external_place: place, external_reference: reference }: Row): SigningKey['external'] {
+  return place === null || reference === null ? undefined : { place, reference };
 }
 
 function rowOf(key: SigningKey): Row {
@@ -97,5 +110,7 @@ function rowOf(key: SigningKey): Row {
     revoked_at: key.revokedAt ?? null,
     public_jwk: JSON.stringify(key.publicJwk),
     sealed_private: key.sealedPrivate ?? null,
+    external_place: key.external?.place ?? null,
+    external_reference: key.external?.reference ?? null,
   };
 }

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { isPublished } from './key-state.js';
 import type { Ring, SigningKey } from './signing-key.js';
 
-/** RFC 7518 §6.2.1 and §6.3.1: the public parameters, and no others. */
-const PUBLIC_PARAMETERS = ['kty', 'crv', 'x', 'y', 'n', 'e'] as const;
+/** RFC 7518 §6.2.1 and §6.3.1, RFC 8037 §2, RFC 9964 §3 (`pub`): the public parameters, and no others. */
+const PUBLIC_PARAMETERS = ['kty', 'crv', 'x', 'y', 'n', 'e', 'pub'] as const;
 
 export interface PublishedJwks {
   readonly body: Buffer;
@@ -35,7 +35,7 @@ function publicPart(key: SigningKey): Record<string, string> {
   const shown: Record<string, string> = {};
   for (const name of PUBLIC_PARAMETERS) {
     const value = key.publicJwk[name];
-    if (value !== undefined) shown[name] = value;
+    if (typeof value === 'string') shown[name] = value;
   }
   if (shown.kty === undefined || shown.kty === 'oct') throw new TypeError(`${key.kid} has no public key`);
   return { ...shown, kid: key.kid, alg: key.alg, use: 'sig' };

@@ -1,4 +1,5 @@
 import type { JWK } from 'jose';
+import type { ExternalPlace } from '../config/signing-places.js';
 import type { SigningAlgorithm } from '../protocol.js';
 
 /**
@@ -24,14 +25,23 @@ export interface SigningKey {
   readonly publicJwk: JWK;
   /** Present exactly while the key is announced or active; destroyed when it leaves active for good. */
   readonly sealedPrivate?: string | undefined;
+  /** Where the private half is, or was, if it never was here; such a key has nothing sealed. */
+  readonly external?: ExternalPrivateKey | undefined;
 }
 
-/** A generated pair whose private half is already sealed: what a transition that announces needs. */
+/** Names a private half that stays elsewhere, and tells nothing about it. */
+export interface ExternalPrivateKey {
+  readonly place: ExternalPlace;
+  readonly reference: string;
+}
+
+/** A generated pair whose private half is sealed, or elsewhere: what a transition that announces needs. */
 export interface NewSigningKey {
   readonly kid: string;
   readonly alg: SigningAlgorithm;
   readonly publicJwk: JWK;
-  readonly sealedPrivate: string;
+  readonly sealedPrivate?: string | undefined;
+  readonly external?: ExternalPrivateKey | undefined;
 }
 
 /** Every key there ever was, in every state: an empty ring means that no key was ever made. */

@@ -2,6 +2,7 @@ import type { Envelope } from '../crypto/envelope.js';
 import type { SecretHasher } from '../crypto/secret-hash.js';
 import type { Queryable, Transaction } from '../database/connect.js';
 import { AppError } from '../errors.js';
+import { revokeStatusesOfGrant } from '../status-lists/revoke-statuses.js';
 
 export type ArtifactPayload = Readonly<Record<string, unknown>>;
 
@@ -145,6 +146,14 @@ export class ArtifactStore {
       .onConflict('grant_key')
       .ignore();
     await trx('artifacts').where({ grant_key: grantKey }).delete();
+    // After the deletion, which has waited for whoever was issuing a token of this grant.
+    await revokeStatusesOfGrant(trx, grantKey, now);
+  }
+
+  /** Whether it stands, and stays until this transaction ends: whoever revokes it waits. */
+  async holdsGrant(trx: Transaction, grantId: string): Promise<boolean> {
+    const row = trx('artifacts').where({ id: this.rowId('Grant', grantId) });
+    return (await row.forShare().first('id')) !== undefined;
   }
 
   /** What a token may say of its grant: enough to find it here, useless to everybody else. */

@@ -4,14 +4,14 @@ import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { RequestFacts } from '../audit/events.js';
 import type { GroupCommit, Unit } from '../audit/group-commit.js';
 import type { ChangeFeed } from '../database/change-feed.js';
-import { isAppError } from '../errors.js';
+import { isAppError, isUnavailable } from '../errors.js';
 import type { KeyRing } from '../keys/key-ring.js';
 import type { Logger } from '../log.js';
 import type { Metrics } from '../metrics.js';
 import type { RecordOf } from './client-adapter.js';
 import type { CorePages } from './core-pages.js';
 import { answerOrigin } from './cors.js';
-import { auditEventOf, revokedGrantEvents } from './events.js';
+import { auditEventOf, kidReader, revokedGrantEvents } from './events.js';
 import { formActionOf } from './form-actions.js';
 import { isPagePath } from './page-sources.js';
 import { POLL_EVERY } from './polling.js';
@@ -69,6 +69,7 @@ export interface LiveCore {
  */
 export class Evaluation {
   readonly #options: EvaluationOptions;
+  readonly #kidOf = kidReader();
 
   constructor(options: EvaluationOptions) {
     this.#options = options;
@@ -126,16 +127,20 @@ export class Evaluation {
     const facts = ctx.state.facts as RequestFacts;
     const unit = new UnitOfWork(this.#options.feed.sequence, facts);
     ctx.state.unit = unit;
-    if (!UNSIGNED.has(ctx.path) && !(await this.#maySign())) return this.#unavailable(ctx);
+    const { ring } = this.#options;
+    const isSigned = !UNSIGNED.has(ctx.path);
+    if (isSigned && !ring.canSign && !(await this.#maySign())) return this.#unavailable(ctx);
     if (isPagePath(ctx.path)) ctx.set('Content-Security-Policy', FORM_POST_POLICY);
     await core(ctx);
+    // The core dates what it signs by the wall clock, which may have been set since the look above.
+    if (isSigned && !ring.canSign && !(await this.#maySign())) return this.#unavailable(ctx);
     for (const name of CORS_HEADERS) ctx.remove(name);
-    if (isAppError(unit.refusal, 'database_unavailable') || isAppError(unit.refusal, 'not_ready')) {
+    if (isUnavailable(unit.refusal)) {
       return this.#unavailable(ctx);
     }
     if (ctx.status >= 500) this.#tellFault(ctx, unit.refusal, facts);
     completeAnswer(ctx);
-    const event = auditEventOf(ctx, unit, facts);
+    const event = auditEventOf(ctx, unit, facts, this.#kidOf);
     if (event !== undefined) unit.events.push(event);
     if (unit.endsGrants) unit.events.push(...revokedGrantEvents(ctx, unit, facts));
     if (unit.operations.length === 0 && unit.events.length === 0) return undefined;
@@ -149,8 +154,8 @@ export class Evaluation {
       const { sequence } = outcome;
       if (ctx.method === 'GET' || isForm(ctx.oidc?.body)) return { sequence };
       // Refused before its body was read, so by nothing that can have changed, and it could not be read again.
-      const { operations, events } = unit;
-      return await this.#commit(ctx, { sequence, operations, events }, facts);
+      const { operations, events, endsGrants = false } = unit;
+      return await this.#commit(ctx, { sequence, operations, events, endsGrants }, facts);
     } catch (error) {
       if (isAppError(error, 'stale')) return { sequence: undefined };
       if (!isAppError(error, 'database_unavailable')) {
@@ -166,7 +171,6 @@ export class Evaluation {
   /** A node whose heartbeat is overdue may hold a ring that signs no more; it looks before it signs. */
   async #maySign(): Promise<boolean> {
     const { ring } = this.#options;
-    if (ring.canSign) return true;
     await ring.confirm();
     return ring.canSign;
   }

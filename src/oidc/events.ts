@@ -70,6 +70,7 @@ export function auditEventOf(
   },
   unit: UnitOfWork,
   facts: RequestFacts,
+  kidOf: KidOf,
 ): AuditEvent | undefined {
   const { oidc } = ctx;
   const route = oidc?.route;
@@ -100,7 +101,7 @@ export function auditEventOf(
       detail: { ...refusalDetail(unit.refusal), grant_type: claimedGrantType(oidc.params?.grant_type) },
     };
   }
-  if (route === 'token') return { ...common, ...issued(oidc) };
+  if (route === 'token') return { ...common, ...issued(oidc, ctx.body, kidOf), status: unit.status };
   if (route === 'authorization' || route === 'resume') return granted(oidc, common, 'AuthorizationCode');
   if (route === 'code_verification' || route === 'device_resume') return granted(oidc, common, 'DeviceCode');
   const succeeded = SUCCEEDED[route];
@@ -196,16 +197,48 @@ function isOwnOpaqueToken({ entities, client }: KoaContextWithOIDC['oidc']): boo
 
 function issued(
   oidc: KoaContextWithOIDC['oidc'],
+  body: unknown,
+  kidOf: KidOf,
 ): Pick<AuditEvent, 'event' | 'outcome' | 'subject' | 'resource' | 'detail'> {
   const token = oidc.entities.ClientCredentials ?? oidc.entities.AccessToken;
   // The jti of an opaque token is the token itself.
   const isJwt = token?.resourceServer?.accessTokenFormat === 'jwt';
+  const { access_token: accessToken, id_token: idToken } = (body ?? {}) as Record<string, unknown>;
   return {
     event: 'token.issued',
     outcome: 'success',
     subject: isJwt ? token?.jti : undefined,
     resource: text(token?.aud),
-    detail: { grant_type: text(oidc.params?.grant_type), scope: token?.scope ?? '' },
+    // Which key signed what, and until when it counts: what an emergency asks first.
+    detail: {
+      grant_type: text(oidc.params?.grant_type),
+      scope: token?.scope ?? '',
+      kid: isJwt ? kidOf(accessToken) : undefined,
+      expires_in: token?.expiration,
+      id_token_kid: kidOf(idToken),
+    },
+  };
+}
+
+/** RFC 7515 §4.1.4, of a token that this server has just signed. */
+export type KidOf = (jwt: unknown) => string | undefined;
+
+/** Headers of a key and a kind of token; a ring has a few. */
+const MOST_HEADERS = 64;
+
+/** Reads each header once: all tokens of a key and a kind begin with the same one. */
+export function kidReader(): KidOf {
+  const known = new Map<string, string | undefined>();
+  return jwt => {
+    if (typeof jwt !== 'string') return undefined;
+    const header = jwt.slice(0, Math.max(0, jwt.indexOf('.')));
+    if (header === '') return undefined;
+    const read = known.get(header);
+    if (read !== undefined) return read;
+    if (known.size >= MOST_HEADERS) known.clear();
+    const { kid } = JSON.parse(Buffer.from(header, 'base64url').toString('utf8')) as { kid?: unknown };
+    known.set(header, text(kid));
+    return text(kid);
   };
 }
 

@@ -9,7 +9,7 @@ const PUSHED_REQUEST_FOR = 60;
 const INTERACTION_FOR = 3600;
 const DEVICE_CODE_FOR = 600;
 const BACKCHANNEL_REQUEST_FOR = 300;
-const ID_TOKEN_FOR = 600;
+export const ID_TOKEN_FOR = 600;
 
 function nowInSeconds(databaseNow: () => number): number {
   return Math.floor(databaseNow() / 1000);

@@ -1,4 +1,5 @@
 import type { JSONWebKeySet } from 'jose';
+import { AVAILABLE_ALGORITHMS } from '../config/available-algorithms.js';
 import type { Config } from '../config/config.js';
 import type { KeyRing, ServedRing } from '../keys/key-ring.js';
 import { VerificationError } from '../verifier/errors.js';
@@ -29,7 +30,10 @@ export function ownTokenVerifier(
   const verifier = createIssuerVerifier({
     issuer: config.issuer,
     jwks,
+    algorithms: AVAILABLE_ALGORITHMS,
     clockToleranceFor: CLOCK_TOLERANCE_FOR,
+    // What the database says of revocation is asked directly, and is newer than any list.
+    statusLists: false,
     isHttpAllowed: config.issuer.startsWith('http:'),
     now,
   });

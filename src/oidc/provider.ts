@@ -2,6 +2,7 @@ import { type Configuration, Provider } from 'oidc-provider';
 import type { RequestFacts } from '../audit/events.js';
 import type { ClientRecord } from '../clients/client.js';
 import type { SecretUses } from '../clients/secret-uses.js';
+import { AVAILABLE_ALGORITHMS } from '../config/available-algorithms.js';
 import type { Config } from '../config/config.js';
 import type { SecretHasher } from '../crypto/secret-hash.js';
 import type { Database } from '../database/connect.js';
@@ -43,6 +44,7 @@ import { installResponseRules } from './response-rules.js';
 import { ROUTES } from './routes.js';
 import { stampTokens, userTokenClaims } from './token-claims.js';
 import type { TokenPolicy } from './token-policy.js';
+import type { StatusLists } from './token-status.js';
 import { installUnsavedSessions } from './unsaved-sessions.js';
 
 export interface ProviderParts {
@@ -52,6 +54,7 @@ export interface ProviderParts {
   readonly clients: RecordCache<ClientRecord>;
   readonly resources: RecordCache<ResourceServer>;
   readonly ring: KeyRing;
+  readonly statusLists: StatusLists;
   readonly secretUses: SecretUses;
   readonly hasher: SecretHasher;
   readonly cookieKeys: readonly string[];
@@ -84,7 +87,7 @@ export function buildProvider(parts: ProviderParts, jwks: { keys: unknown[] }): 
     if (installed === undefined) throw new TypeError('the provider is not complete yet');
     return installed(client);
   };
-  const { config, tokenPolicy, pages, ring, databaseNow } = parts;
+  const { config, tokenPolicy, pages, databaseNow } = parts;
   const identity = identityScopes(config);
   const indicators = new ResourceIndicators(recordOf, identity, parts);
   const accounts = new Accounts(parts.users, recordOf, config);
@@ -107,14 +110,15 @@ export function buildProvider(parts: ProviderParts, jwks: { keys: unknown[] }): 
       id_token_signed_response_alg: 'RS256',
       token_endpoint_auth_method: 'client_secret_basic',
     },
+    // What this runtime could sign; what has an active key is set from the ring (`current-provider`).
     // HS256 and the like would need readable secrets; `none` and HS are refused everywhere.
     enabledJWA: {
       clientAuthSigningAlgValues: ['ES256', 'RS256', 'PS256', 'EdDSA'],
-      idTokenSigningAlgValues: ['ES256', 'RS256'],
+      idTokenSigningAlgValues: [...AVAILABLE_ALGORITHMS],
       requestObjectSigningAlgValues: [...REQUEST_OBJECT_ALGORITHMS],
-      userinfoSigningAlgValues: ['ES256', 'RS256'],
-      introspectionSigningAlgValues: ['ES256', 'RS256'],
-      authorizationSigningAlgValues: ['ES256', 'RS256'],
+      userinfoSigningAlgValues: [...AVAILABLE_ALGORITHMS],
+      introspectionSigningAlgValues: [...AVAILABLE_ALGORITHMS],
+      authorizationSigningAlgValues: [...AVAILABLE_ALGORITHMS],
       dPoPSigningAlgValues: [...DPOP_ALGORITHMS],
     },
     findAccount: accounts.find,
@@ -177,7 +181,7 @@ export function buildProvider(parts: ProviderParts, jwks: { keys: unknown[] }): 
         useGrantedResource: () => true,
       },
     },
-    formats: { customizers: { jwt: stampTokens(ring, parts.ownAccessTokens.userinfoUrl) } },
+    formats: { customizers: { jwt: stampTokens(parts, parts.ownAccessTokens.userinfoUrl) } },
     ttl: lifetimes(config, recordOf, databaseNow),
     renderError: renderErrorOf(pages, recordOf),
   };

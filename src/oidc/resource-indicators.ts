@@ -12,6 +12,7 @@ import type { KeyRing } from '../keys/key-ring.js';
 import type { ResourceServer } from '../resources/resource-server.js';
 import type { RecordOf } from './client-adapter.js';
 import { restoreOfflineAccess } from './offline-access.js';
+import type { JwtOptions } from './token-status.js';
 
 export interface ResourceIndicatorsParts {
   readonly resources: RecordCache<ResourceServer>;
@@ -93,7 +94,10 @@ export class ResourceIndicators {
       // Signing keys stay published for the longest life that the configuration allows, whatever was stored earlier.
       accessTokenTTL: Math.min(resource.accessTokenFor, this.#longestTokenFor),
       accessTokenFormat: resource.accessTokenFormat,
-      jwt: { sign: { alg: resource.alg } },
+      jwt: {
+        sign: { alg: resource.alg },
+        hasStatus: resource.revocation === 'status-list',
+      } satisfies JwtOptions,
     } as CoreResourceServer;
   };
 

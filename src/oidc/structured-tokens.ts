@@ -1,6 +1,8 @@
 import type { Middleware } from 'koa';
 import { errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { RevokedTokenStore } from '../clients/revoked-token-store.js';
+import { revokeStatus } from '../status-lists/revoke-statuses.js';
+import { statusPlaceOf } from '../status-lists/status-list.js';
 import { ROUTES } from './routes.js';
 import type { TokenFacts, TokenPolicy } from './token-policy.js';
 import type { UnitOfWork } from './unit-of-work.js';
@@ -18,6 +20,8 @@ export interface OwnAccessToken {
   readonly client_id: string;
   readonly scope?: string;
   readonly cnf?: unknown;
+  /** Its place in a status list. */
+  readonly status?: unknown;
   /** The handle of the grant, in tokens that a person allowed. */
   readonly grant_id?: string;
   /** Single claims that the client asked userinfo for. */
@@ -60,14 +64,16 @@ export function structuredTokens(options: StructuredTokensOptions): Middleware {
     ctx.body = '';
     if (claims?.client_id !== caller) return;
     unit.revoked = claims.jti;
-    unit.operations.push((trx, now) =>
-      options.revoked.revoke(trx, {
+    const place = statusPlaceOf(claims.iss, claims.status);
+    unit.operations.push(async (trx, now) => {
+      await options.revoked.revoke(trx, {
         kind: 'jti',
         value: claims.jti,
         expiresAt: claims.exp * 1000 + KEPT_LONGER_FOR * 1000,
         now,
-      }),
-    );
+      });
+      if (place !== undefined) await revokeStatus(trx, place, now);
+    });
   };
   return (ctx, next) => (STRUCTURED.has(ctx.path) ? answer(ctx, next) : next());
 }

@@ -1,7 +1,7 @@
 import type { AccessToken, ClientCredentials, KoaContextWithOIDC } from 'oidc-provider';
-import type { KeyRing } from '../keys/key-ring.js';
 import type { ArtifactStore } from './artifact-store.js';
 import { identityScopesOf } from './own-access-tokens.js';
+import { stampStatus, type TokenStatusParts } from './token-status.js';
 
 type CoreToken = AccessToken | ClientCredentials;
 
@@ -32,9 +32,11 @@ export function userTokenClaims(artifacts: ArtifactStore) {
   };
 }
 
-/** What only the finished token can be given: the time everybody shares, and its second audience. */
-export function stampTokens(ring: KeyRing, userinfoUrl: string) {
-  return (_ctx: unknown, token: CoreToken, { payload }: Payload): void => {
+/** What only the finished token can be given: the time everybody shares, its second audience, its place in a list. */
+export function stampTokens(parts: TokenStatusParts, userinfoUrl: string) {
+  const { ring } = parts;
+  const stamp = stampStatus(parts);
+  return (_ctx: unknown, token: CoreToken, { payload }: Payload): undefined | Promise<void> => {
     // The core stamps tokens with this node's clock. Others judge them by the time everybody shares.
     const aheadFor = Math.trunc(ring.clockDrift / 1000);
     if (aheadFor !== 0) {
@@ -44,5 +46,6 @@ export function stampTokens(ring: KeyRing, userinfoUrl: string) {
     if (token.kind === 'AccessToken' && identityScopesOf(token as AccessToken) !== '') {
       payload.aud = [payload.aud, userinfoUrl];
     }
+    return stamp(token, payload);
   };
 }

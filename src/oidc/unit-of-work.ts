@@ -20,6 +20,8 @@ export class UnitOfWork {
   /** The jti of a JWT that was introspected or revoked; never that of an opaque token, which is the token itself. */
   introspected: string | undefined;
   revoked: string | undefined;
+  /** Where the bit of the token that this request issues stands. */
+  status: AuditEvent['status'];
   /** Why the core refused; its detail is for the audit, never for the answer. */
   refusal: unknown;
   /** A refresh token that was rotated a moment ago is repeated: its successor stands already. */

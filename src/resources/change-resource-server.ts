@@ -1,9 +1,14 @@
 import { appendAuditEvents } from '../audit/audit-log.js';
 import type { Actor, AuditEvent } from '../audit/events.js';
+import type { Config } from '../config/config.js';
 import { lockChanges, recordChange, recordChanges } from '../database/changes.js';
 import type { Queryable, Transaction } from '../database/connect.js';
+import { readAlgorithmStates } from '../database/signing-algorithms.js';
 import { AppError } from '../errors.js';
+import type { SigningAlgorithm } from '../protocol.js';
+import { revokeStatusesOfClients } from '../status-lists/revoke-statuses.js';
 import type { ChangeContext } from './change-context.js';
+import { chosenAlgorithmProblem, defaultAlgorithm } from './chosen-algorithm.js';
 import {
   type CheckedResourceServer,
   type ResourceServer,
@@ -13,7 +18,7 @@ import {
   validateResourceServer,
 } from './resource-server.js';
 import { ResourceStore } from './resource-store.js';
-import { quoted } from './text-checks.js';
+import { quoted, refuseFaults } from './text-checks.js';
 
 type Given<T> = { readonly [Field in keyof T]?: T[Field] | undefined };
 
@@ -33,6 +38,8 @@ export interface ResourceServerDeletion {
 export interface ResourceServerChangeContext extends ChangeContext {
   /** Seconds; `config.tokens.longestTokenFor`. Default: the hour that nobody may exceed. */
   readonly longestTokenFor?: number | undefined;
+  /** Absent: which algorithms the operator wants is not known, only which have keys. */
+  readonly config?: Pick<Config, 'keys'> | undefined;
 }
 
 const store = new ResourceStore();
@@ -53,11 +60,12 @@ export async function createResourceServer(
   input: ResourceServerInput,
   actor: Actor,
 ): Promise<ResourceServer> {
-  const checked = validateResourceServer(input, context.longestTokenFor);
+  const validated = validateResourceServer(input, context.longestTokenFor);
   const id = resourceServerId();
   return context.database.transaction(async trx => {
     await lockChanges(trx);
     const now = await context.database.now(trx);
+    const checked = { ...validated, alg: await algorithmFor(context, trx, input.alg) };
     if ((await store.findByIdentifier(trx, checked.identifier)) !== undefined) {
       throw new AppError(
         'already_exists',
@@ -94,17 +102,20 @@ export async function updateResourceServer(
         alg: input.alg ?? before.alg,
         accessTokenFor: input.accessTokenFor ?? before.accessTokenFor,
         accessTokenFormat: input.accessTokenFormat ?? before.accessTokenFormat,
+        revocation: input.revocation ?? before.revocation,
         introspectors: input.introspectors ?? before.introspectors,
       },
       context.longestTokenFor,
     );
     const changed = changedFields(before, checked);
     if (changed.length === 0) return before;
+    if (checked.alg !== before.alg) await algorithmFor(context, trx, checked.alg);
     const server: ResourceServer = { ...before, ...checked, updatedAt: now };
     await store.update(trx, server);
     const clientIds = await store.withdrawScopes(trx, server.id, server.scopes, now);
     await recordChanges(trx, 'client', clientIds, now);
     const removed = before.scopes.filter(scope => !server.scopes.includes(scope));
+    await revokeStatusesOfClients(trx, await store.lostScopesOf(trx, clientIds, removed), now);
     await write(context, trx, now, server, [
       {
         ...told('updated', actor, server),
@@ -114,6 +125,23 @@ export async function updateResourceServer(
     ]);
     return server;
   });
+}
+
+/**
+ * After `lockChanges`, so that the algorithm cannot be given up before this transaction has said that it is used.
+ *
+ * @throws AppError `invalid_request` when nothing can be signed with it now
+ */
+async function algorithmFor(
+  { config }: ResourceServerChangeContext,
+  trx: Transaction,
+  chosen: SigningAlgorithm | undefined,
+): Promise<SigningAlgorithm> {
+  const states = await readAlgorithmStates(trx);
+  if (chosen === undefined) return defaultAlgorithm('accessTokenAlgorithm', states, config?.keys);
+  const problem = chosenAlgorithmProblem(chosen, states, config?.keys);
+  if (problem !== undefined) refuseFaults('resource server', [{ at: 'alg', problem }]);
+  return chosen;
 }
 
 /** @throws AppError `not_found`; `conflict` while clients use it, unless `force` */
@@ -134,6 +162,7 @@ export async function deleteResourceServer(
       );
     }
     await store.delete(trx, server.id);
+    await revokeStatusesOfClients(trx, await store.lostScopesOf(trx, clientIds, server.scopes), now);
     await store.touchClients(trx, clientIds, now);
     await recordChanges(trx, 'client', clientIds, now);
     await write(context, trx, now, server, [
@@ -190,6 +219,7 @@ function detailOf(server: CheckedResourceServer): NonNullable<AuditEvent['detail
     alg: server.alg,
     access_token_for: server.accessTokenFor,
     access_token_format: server.accessTokenFormat,
+    revocation: server.revocation,
     introspectors: server.introspectors,
   };
 }

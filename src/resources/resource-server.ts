@@ -5,6 +5,8 @@ import {
   ACCESS_TOKEN_FORMATS,
   type AccessTokenFormat,
   IDENTITY_SCOPES,
+  REVOCATION_WAYS,
+  type RevocationWay,
   SCOPE_TOKEN,
   SIGNING_ALGORITHMS,
   type SigningAlgorithm,
@@ -35,6 +37,7 @@ export interface ResourceServer {
   /** Seconds. */
   readonly accessTokenFor: number;
   readonly accessTokenFormat: AccessTokenFormat;
+  readonly revocation: RevocationWay;
   /** Clients that may introspect tokens meant for this resource server. */
   readonly introspectors: readonly string[];
   readonly createdAt: number;
@@ -49,12 +52,14 @@ export interface ResourceServerInput {
   readonly scopes: readonly string[];
   /** Default: none; pages show the scope itself. */
   readonly scopeDescriptions?: ScopeDescriptions | undefined;
-  /** Default: ES256. */
+  /** Default: `keys.accessTokenAlgorithm`, once it has an active key; ES256 where nobody says. */
   readonly alg?: SigningAlgorithm | undefined;
   /** Seconds. Callers without an opinion pass `config.tokens.accessTokenFor`. */
   readonly accessTokenFor: number;
   /** Default: jwt. */
   readonly accessTokenFormat?: AccessTokenFormat | undefined;
+  /** Default: none, so that a JWT lives until it expires wherever nobody introspects it. */
+  readonly revocation?: RevocationWay | undefined;
   readonly introspectors?: readonly string[] | undefined;
 }
 
@@ -197,6 +202,7 @@ export function validateResourceServer(
   const { identifier, scopes, accessTokenFor } = input;
   const alg = input.alg ?? 'ES256';
   const accessTokenFormat = input.accessTokenFormat ?? 'jwt';
+  const revocation = input.revocation ?? 'none';
   const introspectors = input.introspectors ?? [];
   const scopeDescriptions = input.scopeDescriptions ?? {};
   const name = input.name ?? (typeof identifier === 'string' ? identifier.slice(0, LONGEST_NAME) : '');
@@ -220,6 +226,13 @@ export function validateResourceServer(
     });
   }
   checkChoice('access_token_format', accessTokenFormat, ACCESS_TOKEN_FORMATS, faults);
+  checkChoice('revocation', revocation, REVOCATION_WAYS, faults);
+  if (revocation === 'status-list' && accessTokenFormat === 'opaque') {
+    faults.push({
+      at: 'revocation',
+      problem: 'Choose none: an opaque token is introspected, which tells of its revocation at once.',
+    });
+  }
   checkIntrospectors(introspectors, faults);
   refuseFaults('resource server', faults);
   return {
@@ -230,6 +243,7 @@ export function validateResourceServer(
     alg,
     accessTokenFor,
     accessTokenFormat,
+    revocation,
     introspectors: [...introspectors],
   };
 }

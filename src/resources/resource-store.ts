@@ -1,5 +1,5 @@
 import type { Queryable, Transaction } from '../database/connect.js';
-import type { AccessTokenFormat, SigningAlgorithm } from '../protocol.js';
+import type { AccessTokenFormat, RevocationWay, SigningAlgorithm } from '../protocol.js';
 import {
   isResourceIdentifier,
   isResourceServerId,
@@ -17,6 +17,7 @@ interface Row {
   readonly alg: SigningAlgorithm;
   readonly access_token_for: number;
   readonly access_token_format: AccessTokenFormat;
+  readonly revocation: RevocationWay;
   readonly introspectors: string;
   readonly created_at: number;
   readonly updated_at: number;
@@ -57,6 +58,16 @@ export class ResourceStore {
   async list(on: Queryable): Promise<ResourceServer[]> {
     const rows: Row[] = await on('resource_servers').orderBy('identifier');
     return rows.map(serverOf);
+  }
+
+  /** Identifiers of those whose tokens are signed with this algorithm: at most `limit`. */
+  async signedWith(on: Queryable, alg: SigningAlgorithm, limit: number): Promise<string[]> {
+    const rows: Pick<Row, 'identifier'>[] = await on('resource_servers')
+      .where({ alg })
+      .orderBy('identifier')
+      .limit(limit)
+      .select('identifier');
+    return rows.map(row => row.identifier);
   }
 
   async insert(trx: Transaction, server: ResourceServer): Promise<void> {
@@ -105,6 +116,33 @@ export class ResourceStore {
     return clientIds;
   }
 
+  /**
+   * Who of them has really lost what: a scope of the same name that a client holds at another resource server stays
+   * its own.
+   */
+  async lostScopesOf(
+    trx: Transaction,
+    clientIds: readonly string[],
+    taken: readonly string[],
+  ): Promise<{ readonly clientId: string; readonly scopes: readonly string[] }[]> {
+    if (taken.length === 0) return [];
+    const losses: { clientId: string; scopes: string[] }[] = [];
+    for (let start = 0; start < clientIds.length; start += IDS_PER_STATEMENT) {
+      const ids = clientIds.slice(start, start + IDS_PER_STATEMENT);
+      const rows: UseRow[] = await trx('client_resources').whereIn('client_id', ids);
+      const heldBy = new Map<string, Set<string>>();
+      for (const { client_id: clientId, scopes } of rows) {
+        heldBy.set(clientId, new Set([...(heldBy.get(clientId) ?? []), ...scopesOf(scopes)]));
+      }
+      for (const clientId of ids) {
+        const held = heldBy.get(clientId) ?? new Set();
+        const scopes = taken.filter(scope => !held.has(scope));
+        if (scopes.length > 0) losses.push({ clientId, scopes });
+      }
+    }
+    return losses;
+  }
+
   /** What they may do has changed through a resource server. */
   async touchClients(trx: Transaction, clientIds: readonly string[], now: number): Promise<void> {
     for (let start = 0; start < clientIds.length; start += IDS_PER_STATEMENT) {
@@ -128,6 +166,7 @@ function serverOf(row: Row): ResourceServer {
     alg: row.alg,
     accessTokenFor: Number(row.access_token_for),
     accessTokenFormat: row.access_token_format,
+    revocation: row.revocation,
     introspectors: JSON.parse(row.introspectors) as string[],
     createdAt: Number(row.created_at),
     updatedAt: Number(row.updated_at),
@@ -144,6 +183,7 @@ function rowOf(server: ResourceServer): Row {
     alg: server.alg,
     access_token_for: server.accessTokenFor,
     access_token_format: server.accessTokenFormat,
+    revocation: server.revocation,
     introspectors: JSON.stringify(server.introspectors),
     created_at: server.createdAt,
     updated_at: server.updatedAt,

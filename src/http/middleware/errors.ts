@@ -10,7 +10,7 @@ export function errors(log: Logger): Middleware {
     } catch (error) {
       const requestId: string = ctx.state.facts.requestId;
       ctx.set('Cache-Control', 'no-store');
-      if (isAppError(error, 'database_unavailable')) {
+      if (isAppError(error, 'database_unavailable') || isAppError(error, 'backend_unavailable')) {
         ctx.status = 503;
         ctx.set('Retry-After', '1');
         ctx.body = { error: 'temporarily_unavailable', error_description: error.message };
