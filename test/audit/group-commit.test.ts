@@ -93,6 +93,23 @@ describe('the group commit', () => {
       });
     }
 
+    it('writes what tokens with a status tell before a unit that ends grants, and else once at the end', async () => {
+      const last = await lastAuditId(opened.database);
+      const seen: number[] = [];
+      const look: Operation = async trx => {
+        seen.push((await trx('audit_events').where('id', '>', last).select('id')).length);
+      };
+      const status = { listId: 1, index: 1, grantKey: 'g' };
+      const issues = (subject: string): Unit => ({
+        ...unit(subject, [look]),
+        events: [{ ...told(subject), status }],
+      });
+      const units = [issues('s1'), issues('s2'), issues('s3'), { ...issues('end'), endsGrants: true }];
+      await Promise.all(units.map(each => commit.commit(each)));
+      expect(seen).to.deep.equal([0, 0, 0, 3]);
+      expect(await subjectsAfter(last)).to.deep.equal(['s1', 's2', 's3', 'end']);
+    });
+
     it('lets a refused unit take nothing of the others with it, and leaves nothing of its own', async () => {
       const last = await lastAuditId(opened.database);
       const refusal = new AppError('stale', 'no');

@@ -2,11 +2,12 @@
 
 export const BENCH_SCOPE = 'bench.read';
 
-/** Resource servers, by how their access tokens are made. `opaque` exists on the bare side only. */
+/** Resource servers, by how their access tokens are made. `opaque` exists on the bare side only, `statusList` on ours. */
 export const BENCH_RESOURCES = {
   es256: 'https://es256.bench.example',
   rs256: 'https://rs256.bench.example',
   opaque: 'https://opaque.bench.example',
+  statusList: 'https://status-list.bench.example',
 } as const;
 
 /** People, all with one password. Nobody is ever in two sign-ins at a time. */

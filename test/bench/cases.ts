@@ -79,6 +79,28 @@ function tokenCase(alg: 'ES256' | 'RS256', sides: readonly SideName[]): RequestC
   };
 }
 
+export const STATUS_LIST_CASE = 'client_credentials ES256, status lists';
+
+/** On one server, in turn: tokens with a place in a status list, and tokens without. */
+function statusListCase(): RequestCase {
+  const resourceOf = (side: Side) =>
+    side.name === 'claviger-plain' ? BENCH_RESOURCES.es256 : BENCH_RESOURCES.statusList;
+  return {
+    name: STATUS_LIST_CASE,
+    sides: ['claviger', 'claviger-plain'],
+    remark: `${STATUS_LIST_CASE}: one server; each token has its bit in a status list (claviger), or none has (claviger-plain).`,
+    prepare: async side => tokenRequest(side, resourceOf(side), EACH_CLIENT),
+    faultIn: body => {
+      const payload = String(JSON.parse(body).access_token).split('.')[1];
+      const { aud, status } = JSON.parse(Buffer.from(payload ?? '', 'base64url').toString());
+      const isListed = status?.status_list?.uri !== undefined;
+      return isListed === (aud === BENCH_RESOURCES.statusList)
+        ? undefined
+        : `audience ${aud}, status ${isListed}`;
+    },
+  };
+}
+
 /** Also what every side is warmed up with. */
 export const WARMING_CASE = tokenCase('ES256', ['claviger', 'bare', 'bare-sqlite']);
 export const CROWD_CASE = `${BENCH_PEOPLE} simultaneous sign-ins: JWKS`;
@@ -89,6 +111,7 @@ const MOST_CODES = 128;
 export const CASES: readonly BenchCase[] = [
   WARMING_CASE,
   tokenCase('RS256', ['claviger', 'bare']),
+  statusListCase(),
   {
     name: 'jwks',
     sides: ['claviger', 'bare'],

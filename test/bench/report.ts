@@ -35,6 +35,14 @@ function row(result: CaseResult, side: string, measured: SideResult, ratios: rea
 function rowsOf(result: CaseResult): string[][] {
   return [
     ...(result.claviger ? [row(result, 'claviger', result.claviger, ['', ''])] : []),
+    ...(result.claviger_plain
+      ? [
+          row(result, 'claviger-plain', result.claviger_plain, [
+            withInterval(result.cpu_ratio_plain, result.cpu_ratio_plain_interval),
+            '',
+          ]),
+        ]
+      : []),
     ...(result.bare
       ? [
           row(result, 'bare', result.bare, [
@@ -71,7 +79,7 @@ export function table(results: readonly CaseResult[]): string {
 /** A server that waited for its load, or shared its core, shows fewer requests per second than it can answer. */
 export function loadWarnings(results: readonly CaseResult[]): readonly string[] {
   return results.flatMap(result =>
-    (['claviger', 'bare', 'bare_sqlite'] as const).flatMap(side => {
+    (['claviger', 'claviger_plain', 'bare', 'bare_sqlite'] as const).flatMap(side => {
       const measured = result[side];
       return measured && measured.server_load < 0.9
         ? [

@@ -1,4 +1,4 @@
-import { CROWD_CASE } from './cases.js';
+import { CROWD_CASE, STATUS_LIST_CASE } from './cases.js';
 import type { Round, Rounds } from './measure.js';
 import type { SideName } from './sides.js';
 import { type Estimate, estimateMedian, estimateRatio, median } from './statistics.js';
@@ -18,10 +18,13 @@ export interface CaseResult {
   readonly name: string;
   readonly pairs: number;
   readonly claviger?: SideResult;
+  readonly claviger_plain?: SideResult;
   readonly bare?: SideResult;
   readonly bare_sqlite?: SideResult;
   readonly cpu_ratio?: number;
   readonly cpu_ratio_interval?: readonly [number, number];
+  readonly cpu_ratio_plain?: number;
+  readonly cpu_ratio_plain_interval?: readonly [number, number];
   readonly cpu_ratio_sqlite?: number;
   readonly cpu_ratio_sqlite_interval?: readonly [number, number];
   readonly rps_ratio?: number;
@@ -103,9 +106,11 @@ export function caseResult(name: string, rounds: Rounds): CaseResult {
     name,
     pairs: Math.min(...[...rounds.values()].map(list => list.length)),
     ...side('claviger', 'claviger'),
+    ...side('claviger_plain', 'claviger-plain'),
     ...side('bare', 'bare'),
     ...side('bare_sqlite', 'bare-sqlite'),
     ...ratios('cpu_ratio', 'bare', cpu),
+    ...ratios('cpu_ratio_plain', 'claviger-plain', cpu),
     ...ratios('cpu_ratio_sqlite', 'bare-sqlite', cpu),
     ...ratios('rps_ratio', 'bare', rate),
     ...ratios('rss_ratio', 'bare', memory),
@@ -143,6 +148,14 @@ const BOUNDS: readonly {
     other: 'bare',
     quantity: memory,
     limit: 1.5,
+    isCeiling: true,
+  },
+  {
+    bound: `${STATUS_LIST_CASE}: CPU per request at most 1.05 x without`,
+    caseName: STATUS_LIST_CASE,
+    other: 'claviger-plain',
+    quantity: cpu,
+    limit: 1.05,
     isCeiling: true,
   },
   {

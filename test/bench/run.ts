@@ -64,7 +64,7 @@ async function startSides(
       const started = await startClaviger(start, claviger.settings);
       readyMs.push(started.readyMs);
       if (round < options.starts) await children.stop(started.side.child);
-      else sides.push(started.side);
+      else sides.push(started.side, { ...started.side, name: 'claviger-plain' });
     }
     say(`claviger ready in ${readyMs.map(milliseconds => milliseconds.toFixed(0)).join(', ')} ms`);
   }
@@ -81,6 +81,7 @@ async function startSides(
 async function warmUp(load: Load, sides: readonly Side[]): Promise<void> {
   for (const side of sides) {
     load.introduce(side);
+    if (side.name === 'claviger-plain') continue;
     say(`warming up ${side.name}`);
     // Steady state is what is compared: each client has been seen once before the measuring starts.
     // The bare sides keep at most their last hundred clients, so a full pass changes nothing for them.

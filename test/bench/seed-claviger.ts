@@ -45,9 +45,9 @@ const ACTOR: Actor = 'os:bench@localhost';
 const NODE = 'bench';
 
 /**
- * Migrates a new database and fills it by the real stores: the two resource servers of `BENCH_RESOURCES` that sign
- * (`es256` first and default, `rs256`; scope `BENCH_SCOPE`; access tokens for 600 s) and exactly `count` clients:
- * grant client_credentials, secret by client_secret_basic, `BENCH_SCOPE` at both resource servers.
+ * Migrates a new database and fills it by the real stores: the resource servers of `BENCH_RESOURCES` that sign
+ * (`es256` first and default, `rs256`, `statusList`; scope `BENCH_SCOPE`; access tokens for 600 s) and exactly `count` clients:
+ * grant client_credentials, secret by client_secret_basic, `BENCH_SCOPE` at each resource server.
  * Beside them the client that people sign in to, and the people. Returns the clients with their readable secrets.
  * Leaves nothing open.
  */
@@ -56,14 +56,22 @@ export const seedClaviger: Seed = async (target, count) => {
   try {
     const { keys } = await openInstallation(database, localRootKey(target.rootKey), target);
     const servers: ResourceServer[] = [];
-    for (const [name, alg] of [
-      ['es256', 'ES256'],
-      ['rs256', 'RS256'],
+    for (const [name, alg, revocation] of [
+      ['es256', 'ES256', 'none'],
+      ['rs256', 'RS256', 'none'],
+      ['statusList', 'ES256', 'status-list'],
     ] as const) {
       servers.push(
         await createResourceServer(
           { database, nodeId: NODE },
-          { identifier: BENCH_RESOURCES[name], name, scopes: [BENCH_SCOPE], alg, accessTokenFor: 600 },
+          {
+            identifier: BENCH_RESOURCES[name],
+            name,
+            scopes: [BENCH_SCOPE],
+            alg,
+            revocation,
+            accessTokenFor: 600,
+          },
           ACTOR,
         ),
       );

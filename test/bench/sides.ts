@@ -7,7 +7,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type BenchClient, STATIC_BENCH_CLIENT, STATIC_WEB_CLIENT } from './bench-names.js';
 import { type Children, SERVER_CORE } from './children.js';
 
-export type SideName = 'claviger' | 'bare' | 'bare-sqlite';
+/** `claviger-plain`: the same server as `claviger`, asked without what a case is about. */
+export type SideName = 'claviger' | 'claviger-plain' | 'bare' | 'bare-sqlite';
 
 /** A running server under measurement. */
 export interface Side {

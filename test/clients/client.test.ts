@@ -15,6 +15,7 @@ function server(identifier: string, scopes: string[]): ResourceServer {
     alg: 'ES256',
     accessTokenFor: 600,
     accessTokenFormat: 'jwt',
+    revocation: 'none',
     introspectors: [],
     createdAt: 0,
     updatedAt: 0,

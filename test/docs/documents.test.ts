@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
+import { SIGNAL_NAMES } from '../../src/alerts/signals.js';
 import { AUDIT_EVENTS } from '../../src/audit/events.js';
 import { loadConfig } from '../../src/config/load.js';
 import { deriveKeyPolicy } from '../../src/keys/key-policy.js';
@@ -8,6 +9,7 @@ import { type LimitName, limitOf } from '../../src/rate-limits/limits.js';
 import { PASSWORD_LENGTHS } from '../../src/users/password-policy.js';
 import { freshFolder, run } from '../cli/captured-run.js';
 import { blocksOf, DOCUMENTS, type FencedBlock, ROOT, readDocument } from './fenced-blocks.js';
+import { verifierTable } from './verifier-table.js';
 
 /** Run by test/examples. */
 const EXAMPLES = ['device-cli', 'native-loopback', 'server-side', 'spa'].map(
@@ -22,17 +24,21 @@ function isRun({ language, mark, document }: FencedBlock): boolean {
     const documents: Record<string, readonly string[]> = {
       demo: [
         ...['README.md', 'docs/signing-keys.md', 'docs/audit-events.md', 'docs/verifying-tokens.md'],
-        ...['docs/signing-people-in.md', 'docs/integrating-clients.md'],
+        ...['docs/signing-people-in.md', 'docs/integrating-clients.md', 'docs/revocation.md'],
       ],
       'sign-in': ['README.md', 'docs/integrating-clients.md'],
       'example-api': ['docs/examples/orders-api/README.md'],
       'example-register': EXAMPLES,
       'example-run': EXAMPLES,
       installation: ['README.md', 'docs/operating.md'],
+      drill: ['docs/signing-keys.md'],
+      restore: ['docs/signing-keys.md'],
+      'root-key': ['docs/root-key.md'],
     };
     return documents[mark]?.includes(document) ?? false;
   }
-  if (language === 'yaml') return mark === 'settings' || mark === 'providers';
+  if (language === 'yaml')
+    return ['settings', 'providers', 'root-key', 'elsewhere', 'signing'].includes(mark);
   return language === 'ts' && mark.startsWith('verifier-');
 }
 
@@ -76,7 +82,9 @@ describe('the documents', () => {
         const text = readDocument(document);
         for (const [, words = ''] of text.matchAll(/`(?:npx )?claviger ([a-z][a-z -]*[a-z])/g))
           named.add(words);
-        for (const [, words = ''] of text.matchAll(/^npx claviger ([a-z]+(?: [a-z]+(?![\w:/@]))*)/gm))
+        for (const [, words = ''] of text.matchAll(
+          /^npx claviger ([a-z]+(?:-[a-z]+)*(?: [a-z]+(?:-[a-z]+)*(?![\w:/@-]))*)/gm,
+        ))
           named.add(words);
       }
       expect(named.size).to.be.above(15);
@@ -139,6 +147,16 @@ describe('the documents', () => {
     for (const [, metric = ''] of readDocument('docs/operating.md').matchAll(/`(claviger_[a-z_]+)/g)) {
       expect(source, metric).to.include(`'${metric.replace(/_count$/, '')}'`);
     }
+  });
+
+  it('say of each alert what to do', () => {
+    const [, section = ''] = /^## Alerts\n(.*?)^## /ms.exec(readDocument('docs/signing-keys.md')) ?? [];
+    const told = [...section.matchAll(/^\| `([a-z_]+\.[a-z_]+)` \|/gm)].map(([, signal]) => signal);
+    expect(told).to.deep.equal([...SIGNAL_NAMES]);
+  });
+
+  it('say of each verifier what the program knows', () => {
+    expect(readDocument('docs/signing-keys.md')).to.include(verifierTable());
   });
 
   it('describe every table of the database', () => {

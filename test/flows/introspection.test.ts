@@ -78,7 +78,7 @@ describe('introspection (RFC 7662)', () => {
       isForeignKey = false,
     }: Forgery): Promise<string> {
       const own = node.ring.served.signing.get('ES256');
-      if (own === undefined) throw new Error('no key');
+      if (own?.privateJwk === undefined) throw new Error('no key');
       const now = Math.floor((Date.now() + moved) / 1000);
       const key = isForeignKey
         ? (await generateKeyPair('ES256')).privateKey

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { Secret } from '../../src/config/config.js';
 import { deriveKeyPolicy } from '../../src/keys/key-policy.js';
+import { KeyRing } from '../../src/keys/key-ring.js';
 import { nextTransition } from '../../src/keys/key-schedule.js';
 import { readRing } from '../../src/keys/key-store.js';
 import { createLogger } from '../../src/log.js';
@@ -10,6 +11,7 @@ import { forEachDatabase } from '../support/databases.js';
 import { installMovedTime, type MovedTime } from '../support/moved-time.js';
 import { basic, Cluster, get, ISSUER, post, RESOURCE, token, urlOf } from '../support/nodes.js';
 import { figure, timeLimit } from '../support/scale.js';
+import { installShiftedClock } from '../support/shifted-clock.js';
 import { StrictVerifier } from '../support/verifier-with-cache.js';
 
 /** Seconds. */
@@ -116,6 +118,40 @@ describe('a node whose clock is wrong (requirement 66)', () => {
         }
       });
     }
+
+    it('releases no token that was dated after its clock jumped in the middle of a request', async () => {
+      const node = await cluster.start({ hasTimers: false });
+      await cluster.resourceServer();
+      const client = await cluster.client();
+      const ask = () => post(node, '/oauth2/token', { grant_type: 'client_credentials' }, basic(client));
+      const jumped = installShiftedClock();
+      const judge = Object.getOwnPropertyDescriptor(KeyRing.prototype, 'canSign')?.get;
+      try {
+        for (const jump of [-3_600_000, 400 * 86_400_000]) {
+          jumped.shiftTo(0);
+          expect((await ask()).status, 'control').to.equal(200);
+          let looks = 0;
+          // After the node found that it may sign, and before the core dates the token.
+          Object.defineProperty(node.ring, 'canSign', {
+            configurable: true,
+            get() {
+              const may = judge?.call(node.ring);
+              looks += 1;
+              if (looks === 1) jumped.shiftTo(jump);
+              return may;
+            },
+          });
+          const { status, json } = await ask();
+          expect({ status, error: json.error }).to.deep.equal({
+            status: 503,
+            error: 'temporarily_unavailable',
+          });
+          Reflect.deleteProperty(node.ring, 'canSign');
+        }
+      } finally {
+        jumped.restore();
+      }
+    });
 
     it('is ready up to 30 s of difference and not beyond', async () => {
       for (const [skewFor, status] of [

@@ -85,7 +85,7 @@ describe('a database that is out of reach', () => {
         }
         // Behind dropped packets every attempt takes seconds of real time.
         if (mode === 'drop' && moved % (OUTAGE_FOR / 2) !== 0) continue;
-        await node.tick();
+        if (mode !== 'drop' || moved === 0) await node.tick();
         await expectRefused();
       }
       expect((JSON.parse(before.get(PUBLIC[0]) ?? '') as { keys: unknown[] }).keys.length).to.equal(4);
@@ -153,8 +153,10 @@ describe('a database that is out of reach', () => {
       const until = performance.now() + 60_000;
       let answered = 0;
       while (performance.now() < until) {
-        expect((await get(running, PUBLIC[0])).status).to.equal(200);
-        answered += 1;
+        for (const path of PUBLIC) {
+          expect((await get(running, path)).status, path).to.equal(200);
+          answered += 1;
+        }
         await new Promise(done => setTimeout(done, 250));
       }
       network.become('pass');
@@ -165,7 +167,7 @@ describe('a database that is out of reach', () => {
           .status;
       }
       expect(status).to.equal(200);
-      figure(`real outage of 60 s: ${answered} answers of JWKS, 0 failed`);
+      figure(`real outage of 60 s: ${answered} answers of JWKS and metadata, 0 failed`);
     });
   }
 });

@@ -21,6 +21,13 @@ const VALUES: { readonly [Name in MailName]: Mails[Name] } = {
   'already-registered': { url: URL },
   'backchannel-request': { client: 'Harbour Bank', url: URL },
   'account-deleted': {},
+  alert: {
+    severity: 'critical',
+    summary: 'A signing key was revoked',
+    subject: 'kid-1',
+    evidence: 'alg: ES256',
+    command: 'claviger key status',
+  },
 };
 
 describe('the text of mails', () => {

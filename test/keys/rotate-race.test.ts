@@ -130,6 +130,17 @@ describe('nodes that rotate at the same instant', () => {
       });
     }
 
+    it('makes one new key when 200 rotations begin at the same instant (requirement 62)', async function () {
+      this.timeout(timeLimit(60_000));
+      const before = await ringNow();
+      offset += ROUND_FOR * 1000;
+      const results = await Promise.all(
+        Array.from({ length: 200 }, (_, node) => advanceRing(context(node % 4))),
+      );
+      expect(results.flat().filter(({ kind }) => kind === 'activate').length).to.equal(1);
+      expectOneStep(before, await ringNow(), 0);
+    });
+
     it('makes the first keys once when three nodes start on an empty ring', async function () {
       this.timeout(timeLimit(30_000));
       for (let round = rounds({ short: 5, long: 50 }); round > 0; round -= 1) {

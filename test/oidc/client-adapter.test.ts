@@ -4,6 +4,7 @@ import { type Client, Provider } from 'oidc-provider';
 import { createClient } from '../../src/clients/change-client.js';
 import type { ClientInput } from '../../src/clients/client.js';
 import { ClientStore } from '../../src/clients/client-store.js';
+import { AVAILABLE_ALGORITHMS } from '../../src/config/available-algorithms.js';
 import { ChangeFeed } from '../../src/database/change-feed.js';
 import { RecordCache } from '../../src/database/record-cache.js';
 import { installClients, metadataOf, type RecordOf } from '../../src/oidc/client-adapter.js';
@@ -14,7 +15,6 @@ import {
   CLIENT_AUTH_METHODS,
   GRANT_TYPES,
   REQUEST_OBJECT_ALGORITHMS,
-  SIGNING_ALGORITHMS,
 } from '../../src/protocol.js';
 import { type Opened, openedDatabase } from '../resources/opened-database.js';
 import { freshSqlite } from '../support/databases.js';
@@ -48,9 +48,9 @@ function coreProvider(): Provider {
     clientDefaults: { grant_types: [...GRANT_TYPES], response_types: [] },
     cookies: { keys: ['k'] },
     enabledJWA: {
-      idTokenSigningAlgValues: [...SIGNING_ALGORITHMS],
-      userinfoSigningAlgValues: [...SIGNING_ALGORITHMS],
-      authorizationSigningAlgValues: [...SIGNING_ALGORITHMS],
+      idTokenSigningAlgValues: [...AVAILABLE_ALGORITHMS],
+      userinfoSigningAlgValues: [...AVAILABLE_ALGORITHMS],
+      authorizationSigningAlgValues: [...AVAILABLE_ALGORITHMS],
       requestObjectSigningAlgValues: [...REQUEST_OBJECT_ALGORITHMS],
     },
     features: {

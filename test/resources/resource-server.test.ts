@@ -28,6 +28,7 @@ describe('a resource server as it is written', () => {
       scopeDescriptions: {},
       alg: 'ES256',
       accessTokenFormat: 'jwt',
+      revocation: 'none',
       introspectors: [],
     });
   });
@@ -134,6 +135,13 @@ describe('a resource server as it is written', () => {
     }
   });
 
+  it('has status lists for JWTs only: an opaque token is looked up anyway', () => {
+    expect(faultsOf({ revocation: 'status-list' })).to.deep.equal([]);
+    expect(faultsOf({ revocation: 'status-list', accessTokenFormat: 'opaque' })).to.deep.equal([
+      'revocation',
+    ]);
+  });
+
   it('names every fault at once', () => {
     const faults = faultsOf({
       identifier: '#',
@@ -142,11 +150,12 @@ describe('a resource server as it is written', () => {
       alg: 'none',
       accessTokenFor: 0,
       accessTokenFormat: 'xml',
+      revocation: 'mail' as never,
       introspectors: ['me', 'cl_0123456789abcdefghijKL', 'cl_0123456789abcdefghijKL'],
     });
     expect(faults).to.deep.equal([
       ...['identifier', 'name', 'scopes[0]', 'scopes[1]', 'alg', 'access_token_for', 'access_token_format'],
-      ...['introspectors[0]', 'introspectors[2]'],
+      ...['revocation', 'introspectors[0]', 'introspectors[2]'],
     ]);
   });
 

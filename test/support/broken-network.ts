@@ -16,12 +16,15 @@ export class BrokenNetwork {
     this.#server = createServer(client => this.#accept(client));
   }
 
-  /** @returns `url` with this network's address in it. */
-  static async inFrontOf(url: string): Promise<{ network: BrokenNetwork; url: string }> {
+  /**
+   * @param host where it listens: an address of this machine
+   * @returns `url` with this network's address in it.
+   */
+  static async inFrontOf(url: string, host = '127.0.0.1'): Promise<{ network: BrokenNetwork; url: string }> {
     const moved = new URL(url);
     const network = new BrokenNetwork({ host: moved.hostname, port: Number(moved.port) });
-    moved.hostname = '127.0.0.1';
-    moved.port = String(await network.#listen());
+    moved.hostname = host;
+    moved.port = String(await network.#listen(host));
     return { network, url: moved.href };
   }
 
@@ -47,10 +50,10 @@ export class BrokenNetwork {
     this.#sockets.clear();
   }
 
-  #listen(): Promise<number> {
+  #listen(host: string): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.listen(0, '127.0.0.1', () => {
+      this.#server.listen(0, host, () => {
         const address = this.#server.address();
         resolve(typeof address === 'object' && address !== null ? address.port : 0);
       });

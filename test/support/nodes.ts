@@ -34,6 +34,8 @@ export interface ClusterOptions {
   /** Settings by environment variable, e.g. CLAVIGER_KEYS_ANNOUNCE_FOR. */
   readonly env?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
+  /** Of nodes that take over a database; default: a new one. */
+  readonly rootKey?: string;
   /** Milliseconds by which the database's clock is moved, for everybody. */
   readonly databaseClockOffset?: () => number;
   /** Receives each log line; default: nobody. */
@@ -43,11 +45,14 @@ export interface ClusterOptions {
 type NodeOptions = Pick<
   ServerOptions,
   'onRotationStep' | 'keyUpdate' | 'hasTimers' | 'drainFor' | 'upstreamProviders'
->;
+> & {
+  /** Settings that differ from the cluster's. */
+  readonly env?: Readonly<Record<string, string>>;
+};
 
 /** Real nodes in this process, on one database, with what an operator would have set up. */
 export class Cluster {
-  readonly rootKey = generateRootKey();
+  readonly rootKey: string;
   readonly config: Config;
   readonly nodes: RunningServer[] = [];
   readonly #options: ClusterOptions;
@@ -55,7 +60,14 @@ export class Cluster {
 
   constructor(options: ClusterOptions) {
     this.#options = options;
-    this.config = loadConfig({
+    this.rootKey = options.rootKey ?? generateRootKey();
+    this.config = this.configWith();
+  }
+
+  /** The cluster's configuration, with what one node or one operator has of its own. */
+  configWith(env: Readonly<Record<string, string>> = {}): Config {
+    const options = this.#options;
+    return loadConfig({
       env: {
         CLAVIGER_ENVIRONMENT: 'development',
         CLAVIGER_ISSUER: ISSUER,
@@ -66,15 +78,16 @@ export class Cluster {
         CLAVIGER_LOG_FORMAT: 'json',
         CLAVIGER_LOG_LEVEL: options.onLog === undefined ? 'error' : 'debug',
         ...options.env,
+        ...env,
       },
       cwd: '/nonexistent',
     }).config;
   }
 
-  async start(options: NodeOptions = {}): Promise<RunningServer> {
+  async start({ env, ...options }: NodeOptions = {}): Promise<RunningServer> {
     const { clock, databaseClockOffset, onLog } = this.#options;
     const node = await startServer({
-      config: this.config,
+      config: env === undefined ? this.config : this.configWith(env),
       rootKey: new Secret(this.rootKey),
       log: createLogger(this.config.log, { write: line => onLog?.(line) }),
       ...(clock === undefined ? {} : { clock }),

@@ -12,17 +12,19 @@ export interface ShiftedClock {
   restore(): void;
 }
 
-export function installShiftedClock(initialOffset = 0): ShiftedClock {
+/** @param initial milliseconds, or what is asked for them at every look at the clock */
+export function installShiftedClock(initial: number | (() => number) = 0): ShiftedClock {
   const RealDate = globalThis.Date;
-  let offset = initialOffset;
+  let offset = typeof initial === 'number' ? initial : 0;
+  const moved = typeof initial === 'number' ? () => offset : () => offset + initial();
 
   const Shifted = new Proxy(RealDate, {
     // Date() without new: the present as a string.
-    apply: () => new RealDate(RealDate.now() + offset).toString(),
+    apply: () => new RealDate(RealDate.now() + moved()).toString(),
     construct: (_target, args: unknown[], newTarget) =>
-      Reflect.construct(RealDate, args.length === 0 ? [RealDate.now() + offset] : args, newTarget),
+      Reflect.construct(RealDate, args.length === 0 ? [RealDate.now() + moved()] : args, newTarget),
     get: (target, name) =>
-      name === 'now' ? () => RealDate.now() + offset : Reflect.get(target, name, target),
+      name === 'now' ? () => RealDate.now() + moved() : Reflect.get(target, name, target),
   });
   globalThis.Date = Shifted;
 
@@ -34,7 +36,7 @@ export function installShiftedClock(initialOffset = 0): ShiftedClock {
       offset += milliseconds;
     },
     get offset() {
-      return offset;
+      return moved();
     },
     realNow: () => RealDate.now(),
     restore: () => {

@@ -29,6 +29,7 @@ const FLOORS: readonly (readonly string[])[] = [
     'usage',
     'status-lists',
     'leaks',
+    'root-keys',
   ],
   ['verifier'],
   ['oidc'],
@@ -49,6 +50,8 @@ function isSideways(from: string, to: string): boolean {
   if (SUBJECTS.includes(from) && to === 'audit') return true;
   if ((from === 'clients' || from === 'api-keys') && to === 'resources') return true;
   if ((from === 'api-keys' || from === 'users') && to === 'rate-limits') return true;
+  // What ends tokens ends their bits, in its own transaction.
+  if ((from === 'clients' || from === 'resources') && to === 'status-lists') return true;
   if (from === 'crypto' && to === 'config') return true;
   return ['config', 'crypto', 'outbound'].includes(from) && LEAVES.includes(to);
 }
