@@ -16,6 +16,10 @@ const FILES = [
   'test/flows/lifecycle/logout-notices.test.ts',
   'test/attacks/authorization/code-race.test.ts',
   'test/attacks/authorization/pushed-requests.test.ts',
+  'test/status-lists/status-indices.test.ts',
+  'test/flows/lifecycle/status-list-races.test.ts',
+  'test/flows/signing-backends.test.ts',
+  'test/root-keys/rewrap*.test.ts',
 ];
 
 const chosen = process.argv.slice(2);
